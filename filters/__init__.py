@@ -1,0 +1,1 @@
+"""What drops or ranks rows: pure functions on Arrow tables."""

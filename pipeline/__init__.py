@@ -1,0 +1,1 @@
+"""The mining job: read, parse, mine, write."""
