@@ -2,6 +2,7 @@
 
 from schemas.tables import (
     CAPTIONS,
+    DRAWS,
     FACTS,
     REJECTS,
     SCENE_GRAPHS,
@@ -14,6 +15,7 @@ from schemas.tables import (
 
 __all__ = [
     "CAPTIONS",
+    "DRAWS",
     "FACTS",
     "REJECTS",
     "SCENE_GRAPHS",

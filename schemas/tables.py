@@ -59,7 +59,7 @@ RELATION = pa.struct(
 
 SCENE_GRAPHS = _schema(
     "scene_graphs",
-    "one row a caption: what it states, as entities and relations; empty where it states nothing",
+    "one row a caption that states something: its entities and relations",
     [
         *_CAPTION_COLUMNS,
         _field("entities", pa.list_(ENTITY), "the things that the caption names"),
@@ -137,6 +137,19 @@ REJECTS = _schema(
         _field("image_id", pa.string(), "image id, where known", nullable=True),
         _field("caption_index", pa.int32(), "number of the caption, where known", nullable=True),
         _field("caption", pa.string(), "the caption or raw text, cut to 1,000 characters", nullable=True),
+    ],
+)
+
+DRAWS = _schema(
+    "draws",
+    "one row a drawn triplet, as numbers of facts (part of the facts table << 32 | row); internal to the mining stages",
+    [
+        _field("key", pa.int64(), "hash of reference image, target image and condition; decides the shard"),
+        _field("reference", pa.int64(), "fact of the reference"),
+        _field("target", pa.int64(), "fact of the target, which satisfies the condition"),
+        _field("text_distractor", pa.int64(), "fact of the text distractor"),
+        _field("image_distractor", pa.int64(), "fact of the image distractor", nullable=True),
+        _field("split", pa.int8(), "0 train, 1 val"),
     ],
 )
 

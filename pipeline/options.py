@@ -1,0 +1,173 @@
+"""The command line: what each subcommand takes, checked, as an ``argparse.Namespace`` and Beam's options."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+import parsers.registry
+from pipeline import inspect, query
+from pipeline.config import KINDS, MiningConfig
+from pipeline.presets import PRESETS
+from pipeline.readers import FORMATS
+from pipeline.runner import UsageError, parse_beam_options
+
+DESCRIPTION = """\
+Turn captioned images into conditional triplets: reference image, text condition, target image, hard negatives.
+
+  facetmine run --input captions.tsv --output OUT     captions to triplets, all stages
+  facetmine inspect OUT                               what came out, in words
+  facetmine query OUT "SELECT * FROM triplets"        the same in SQL
+"""
+EPILOG = """\
+Options of Apache Beam may follow: --runner DirectRunner|DaskRunner|PrismRunner|... and what that runner takes,
+such as --direct_num_workers 4 --direct_running_mode multi_processing, or --dask_client_address tcp://HOST:8786.
+A stage that is done for the same inputs and configuration is skipped; one that broke off goes on where it was.
+"""
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, PipelineOptions]:
+    """The subcommand's arguments, and Beam's options where the subcommand runs pipelines.
+
+    Raises:
+        UsageError: bad usage; the message says what.
+        SystemExit: --help or --version was asked for.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    if not arguments:
+        parser.print_help()
+        raise SystemExit(2)
+    given, rest = parser.parse_known_args(arguments)
+    if rest and not given.takes_beam_options:
+        raise UsageError(f"unknown argument {rest[0]} (facetmine {given.command} --help lists the options)")
+    return given, parse_beam_options(rest)
+
+
+def mining_config(given: argparse.Namespace) -> MiningConfig:
+    """The preset, with what the command line changes."""
+    config = PRESETS[given.preset]
+    changes = {"seed": given.seed, "split": given.split, "triplets": given.triplets, "kinds": given.kinds}
+    return dataclasses.replace(config, **changes)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message} ({self.prog} --help lists the options)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="facetmine", description=DESCRIPTION, formatter_class=raw, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, told: str, *, beam: bool) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=told, description=told, epilog=EPILOG if beam else None, formatter_class=raw, allow_abbrev=False
+        )
+        sub.set_defaults(takes_beam_options=beam)
+        return sub
+
+    run = command("run", "All stages: captions to triplets.", beam=True)
+    _add_input(run, required=True)
+    _add_parser(run)
+    _add_mining(run)
+    _add_output(run)
+    read = command("read", "Stage read: caption files to the captions table.", beam=True)
+    _add_input(read, required=True)
+    _add_output(read)
+    parse = command("parse", "Stages read and parse: captions to scene graphs and facts.", beam=True)
+    _add_input(parse, required=False)
+    _add_parser(parse)
+    _add_output(parse)
+    mine = command("mine", "Stages mine and write: the facts of OUT to triplets, as often as you like.", beam=True)
+    _add_mining(mine)
+    _add_output(mine)
+    query.add_arguments(command("query", "SQL over the tables of OUT, in DuckDB.", beam=False))
+    inspect.add_arguments(command("inspect", "What OUT holds: stages, counts, sample triplets.", beam=False))
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument("-o", "--output", "--out", required=True, metavar="OUT", help="folder of the tables")
+    group.add_argument("--force", action="store_true", help="redo finished stages, and replace another run in OUT")
+    group.add_argument("--verbose", action="store_true", help="show the runner's log, and the traceback of a failure")
+
+
+def _add_input(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "-i", "--input", nargs="+", action="extend", required=required, metavar="[NAME=]PATH",
+        help="caption files, folders or globs; NAME is the source's name in the tables, by default the file's name",
+    )  # fmt: skip
+    group.add_argument(
+        "--input-format", choices=sorted(FORMATS), metavar="FORMAT",
+        help=f"what the inputs are, where that cannot be told from them: {', '.join(sorted(FORMATS))}",
+    )  # fmt: skip
+    group.add_argument(
+        "--partitions", type=_whole(1, 100_000), default=16, metavar="N",
+        help="parts of every table (default 16); one for every 250,000 captions is a good number",
+    )  # fmt: skip
+
+
+def _add_parser(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("parsing")
+    group.add_argument(
+        "--parser", default="default", choices=["default", *sorted(parsers.registry.PARSERS)],
+        help="scene-graph parser (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _add_mining(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("mining")
+    group.add_argument(
+        "--preset", choices=sorted(PRESETS), default="default",
+        help="default: distinct triplets with true negatives; genecis: the published sampler's distribution",
+    )  # fmt: skip
+    group.add_argument(
+        "--triplets", type=_whole(1, 10**12), metavar="N",
+        help="how many triplets (default: as many as there are facts to use as targets)",
+    )  # fmt: skip
+    group.add_argument(
+        "--kinds", type=_kinds, default=KINDS, metavar="KIND,KIND",
+        help=f"kinds of triplets to mine (default: {','.join(KINDS)}; known: {', '.join(KINDS)})",
+    )  # fmt: skip
+    group.add_argument("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="of every random choice")
+    group.add_argument(
+        "--split", type=_share, default=0.0, metavar="SHARE",
+        help="share of images held out for validation, such as 0.05; no image is in two splits (default 0)",
+    )  # fmt: skip
+
+
+def _whole(least: int, most: int):  # type: ignore[no-untyped-def]
+    def parse(text: str) -> int:
+        try:
+            number = int(text.replace("_", "").replace(",", ""))
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{number} is not between {least} and {most}")
+        return number
+
+    return parse
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to below 1")
+    return share
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(dict.fromkeys(kind.strip() for kind in text.split(",") if kind.strip()))
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds:
+        raise argparse.ArgumentTypeError(f"unknown kind {', '.join(unknown) or repr(text)}; known: {', '.join(KINDS)}")
+    return kinds

@@ -1,0 +1,124 @@
+"""Stage read: caption files to the ``captions`` table, duplicates removed, partitioned by image.
+
+Splits of files are read in parallel; captions are routed to parts by their image id, so that all captions of an image
+meet in one part, whichever file or source they come from. There they get their order and duplicates fall.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from pipeline import readers
+from pipeline.numbers import expand, mix, runs
+from pipeline.parts import PartDoFn
+from pipeline.readers.identity import hash64
+from pipeline.readers.rows import RAW_CAPTIONS
+from pipeline.relation import codes
+from pipeline.rejects import count_reasons, rejects_table
+from pipeline.routing import GroupParts, Route, decode, split, streams_by_table
+from pipeline.store import Receipt, Store, part_name
+from schemas import CAPTIONS, REJECTS
+
+
+class ReadCaptions(beam.PTransform):
+    """The whole stage, from its splits to the numbers of the parts that are done.
+
+    Args:
+        splits: what to read.
+        unreadable: files among the inputs that cannot be read; they go to the rejects.
+    """
+
+    def __init__(
+        self,
+        splits: Sequence[readers.Split],
+        unreadable: Sequence[readers.Reject],
+        store: Store,
+        step: str,
+        partitions: int,
+    ) -> None:
+        super().__init__()
+        self._splits, self._unreadable = splits, unreadable
+        self._store, self._step, self._partitions = store, step, partitions
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        partitions = self._partitions
+        unreadable = readers.rejects_table(self._unreadable)
+
+        def route(item: tuple[int, readers.Split | None]) -> Iterator[tuple[int, bytes]]:
+            number, split_ = item
+            if split_ is None:
+                return split(unreadable, np.zeros(len(unreadable), np.int64))
+            return route_split(number, split_, partitions)
+
+        return (
+            pipeline
+            | "Splits" >> beam.Create([(-1, None), *enumerate(self._splits)], reshuffle=False)
+            | "SpreadSplits" >> beam.Reshuffle()
+            | "ReadSplit" >> Route(route)
+            | "ByImage" >> GroupParts(partitions)
+            | "WriteCaptions" >> beam.ParDo(_WriteCaptions(self._store, self._step, partitions))
+        )
+
+
+def route_split(number: int, split_: readers.Split, partitions: int) -> Iterator[tuple[int, bytes]]:
+    """Read a split; captions go to the part of their image, rejects to the part of the split."""
+    for captions, rejects in readers.read(split_):
+        if len(captions):
+            part = hash64(captions["image_id"].to_pylist()).view(np.uint64) % np.uint64(partitions)
+            yield from split(captions, part.astype(np.int64))
+        if len(rejects):
+            yield from split(rejects, np.full(len(rejects), number % partitions))
+
+
+def deduplicate(raw: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Captions of whole images (schema RAW_CAPTIONS) in the order of the input, repeats rejected.
+
+    A repeat is the same text for the same image id, in whichever source; the first one read stays.
+
+    Returns:
+        captions (schemas.CAPTIONS, sorted by image, numbered within it) and rejects (schemas.REJECTS).
+    """
+    position = np.lexsort((raw["position"].to_numpy(), raw["file_index"].to_numpy()))
+    raw = raw.take(pa.array(position))
+    _, first = np.unique(mix(codes(_column(raw, "image_id")), codes(_column(raw, "caption"))), return_index=True)
+    new = np.zeros(len(raw), bool)
+    new[first] = True
+    rejects = rejects_table(
+        "read", "duplicate", "the same caption of the same image was read before", raw.filter(pa.array(~new))
+    )
+    kept = raw.filter(pa.array(new))
+    order = np.argsort(kept["image_key"].to_numpy(), kind="stable")
+    kept = kept.take(pa.array(order))
+    _, lengths = runs(kept["image_key"].to_numpy())
+    _, ordinal = expand(lengths)
+    return kept.append_column("caption_index", pa.array(ordinal.astype(np.int32))), rejects
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    return table[name].combine_chunks()
+
+
+class _WriteCaptions(PartDoFn):
+    def __init__(self, store: Store, step: str, partitions: int) -> None:
+        super().__init__(store, step)
+        self._partitions = partitions
+
+    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
+        tables = streams_by_table(streams)
+        raw = decode(tables.get("raw_captions", []), RAW_CAPTIONS)
+        unreadable = decode(tables.get("rejects", []), REJECTS)
+        captions, repeated = deduplicate(raw)
+        rejects = pa.concat_tables([unreadable.sort_by([(name, "ascending") for name in ("source", "position", "reason", "detail")]), repeated])
+        name = part_name(part, self._partitions)
+        return Receipt(
+            part,
+            rows_in=len(raw) + len(unreadable),
+            rows_out=len(captions),
+            rejects=count_reasons(rejects),
+            files=[
+                self.store.write_table(f"captions/{name}.parquet", captions, CAPTIONS),
+                self.store.write_table(f"rejects/read-{name}.parquet", rejects, REJECTS),
+            ],
+        )

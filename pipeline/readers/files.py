@@ -1,0 +1,129 @@
+"""What the planner and the readers share about files: the split, the file's entry in the manifest, and byte streams."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+import fsspec.core
+
+BLOCK_BYTES = 1 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of one file that one call of ``read`` reads. Small, picklable, and JSON-able by ``dataclasses.asdict``.
+
+    Attributes:
+        path: the file: a local path, or a URL that fsspec understands.
+        format: one of ``FORMATS``.
+        source: name of the input that the file belongs to.
+        file_index: number of the file in the plan, from 0.
+        start: where the split starts. Text: it owns the lines (CSV: records) that start in bytes [start, end) of the
+            uncompressed file. Parquet: number of its first row group. Other formats: 0.
+        end: where it ends, exclusive, in the same unit; None is the end of the file.
+        compression: "gzip" or None.
+        first_line: line number, from 1, of the line at ``start``; None where the planner does not know it.
+        delimiter: CSV: what separates columns.
+        columns: CSV: the names of the header.
+    """
+
+    path: str
+    format: str
+    source: str
+    file_index: int
+    start: int = 0
+    end: int | None = None
+    compression: str | None = None
+    first_line: int | None = None
+    delimiter: str | None = None
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What the manifest says about one input file.
+
+    Attributes:
+        path: local path or URL.
+        source: name of its input.
+        format: one of ``FORMATS``; None where the file is rejected as a whole.
+        bytes: size as stored.
+        fingerprint: changes when the file does: the store's etag or checksum where it keeps one, else the time of
+            last change; empty where neither is known.
+    """
+
+    path: str
+    source: str
+    format: str | None
+    bytes: int
+    fingerprint: str
+
+
+class StreamError(Exception):
+    """The bytes of a file end early or cannot be decoded. ``reason`` is a key of ``REASONS``."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def open_binary(path: str) -> IO[bytes]:
+    """The file of that path or URL, open to read, as stored and seekable.
+
+    Raises:
+        OSError: there is no such file, or it may not be read.
+    """
+    filesystem, stripped = fsspec.core.url_to_fs(path)
+    return filesystem.open(stripped, "rb")
+
+
+def blocks(path: str, start: int = 0, compression: str | None = None) -> Iterator[bytes]:
+    """The uncompressed bytes of a file from ``start`` on, in blocks of at most ``BLOCK_BYTES``, none of them empty.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+        StreamError: ``truncated`` or ``corrupt``, after all blocks that could be decompressed.
+    """
+    with open_binary(path) as file:
+        if compression is None:
+            file.seek(start)
+            while block := file.read(BLOCK_BYTES):
+                yield block
+            return
+        skip = start
+        for block in _gunzip(file):
+            if skip >= len(block):
+                skip -= len(block)
+                continue
+            yield block[skip:]
+            skip = 0
+
+
+def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
+    # gzip.GzipFile would lose what it has buffered when the file ends early; here every decoded byte is handed on.
+    decoder = None
+    while stored := file.read(BLOCK_BYTES):
+        while stored:
+            if decoder is None:
+                stored = stored.lstrip(b"\0")  # padding between and after members is legal
+                if not stored:
+                    break
+                decoder = zlib.decompressobj(wbits=31)
+            try:
+                block = decoder.decompress(stored, BLOCK_BYTES)
+            except zlib.error as error:
+                raise StreamError("corrupt", f"the gzip stream cannot be decompressed from here on: {error}") from None
+            if block:
+                yield block
+            if decoder.eof:
+                stored, decoder = decoder.unused_data, None
+            else:
+                stored = decoder.unconsumed_tail
+    while decoder is not None and not decoder.eof:
+        block = decoder.decompress(b"", BLOCK_BYTES)
+        if not block:
+            raise StreamError("truncated", "the gzip stream ends early; lines that were whole before its end are read")
+        yield block

@@ -1,0 +1,68 @@
+"""Getting facetmine itself to workers on other machines, without the user's hand."""
+
+import base64
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+MODULES = ("beam_runner", "pipeline", "parsers", "filters", "schemas")
+"""facetmine's importable modules and packages: what a worker needs beside the dependencies."""
+
+
+@contextlib.contextmanager
+def package() -> Iterator[Path]:
+    """A wheel of the facetmine that is running, however it was installed, for Beam's ``--extra_packages``."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield build_wheel(Path(folder))
+
+
+def build_wheel(folder: Path) -> Path:
+    """Write a wheel of the running facetmine into the folder (PEP 427; pure Python, so files and their records)."""
+    version = importlib.metadata.version("facetmine")
+    information = f"facetmine-{version}.dist-info"
+    metadata = importlib.metadata.distribution("facetmine").read_text("METADATA") or (
+        f"Metadata-Version: 2.1\nName: facetmine\nVersion: {version}\n"
+    )
+    contents = {name: path.read_bytes() for name, path in _sources()}
+    contents[f"{information}/METADATA"] = metadata.encode()
+    contents[f"{information}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: facetmine\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    records = [f"{name},sha256={_digest(content)},{len(content)}" for name, content in contents.items()]
+    contents[f"{information}/RECORD"] = "\n".join([*records, f"{information}/RECORD,,", ""]).encode()
+    wheel = folder / f"facetmine-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return wheel
+
+
+def upload_to_dask(address: str | None, scheduler_file: str | None) -> None:
+    """Give the workers of a running Dask cluster the facetmine that is running, also those that join later."""
+    import distributed
+
+    with tempfile.TemporaryDirectory() as folder, distributed.Client(address, scheduler_file=scheduler_file) as client:
+        archive = Path(folder) / "facetmine.zip"
+        archive.write_bytes(build_wheel(Path(folder)).read_bytes())
+        client.upload_file(str(archive))
+
+
+def _sources() -> Iterator[tuple[str, Path]]:
+    for module in MODULES:
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            raise RuntimeError(f"module {module} of facetmine cannot be found; install facetmine again")
+        origin = Path(spec.origin)
+        if origin.name != "__init__.py":
+            yield origin.name, origin
+            continue
+        for path in sorted(origin.parent.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield f"{module}/{path.relative_to(origin.parent).as_posix()}", path
+
+
+def _digest(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

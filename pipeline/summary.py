@@ -1,0 +1,25 @@
+"""What a command prints when it is done."""
+
+from rich.console import Console
+from rich.table import Table
+
+from schemas.manifest import Manifest
+
+
+def print_summary(manifest: Manifest, output: str, console: Console) -> None:
+    """The stages as a table, their notes, and where the output is."""
+    table = Table(title=None, header_style="bold", pad_edge=False)
+    for column, justify in (("stage", "left"), ("rows in", "right"), ("rows out", "right"), ("rejects", "left"),
+                            ("seconds", "right"), ("rows in/s", "right")):  # fmt: skip
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for name, stage in manifest.stages.items():
+        rejects = ", ".join(f"{reason} {rows:,}" for reason, rows in stage.rejects.items())
+        table.add_row(name, f"{stage.rows_in:,}", f"{stage.rows_out:,}", rejects or "-", f"{stage.seconds:,.1f}",
+                      f"{stage.rows_in / max(stage.seconds, 1e-3):,.0f}")  # fmt: skip
+    console.print(table)
+    for name, stage in manifest.stages.items():
+        for note in stage.notes:
+            console.print(f"{name}: {note}", soft_wrap=True)
+    files = [file for stage in manifest.stages.values() for file in stage.files]
+    size = sum(file.bytes for file in files) / 1e6
+    console.print(f"{output}: {len(files):,} files, {size:,.1f} MB", soft_wrap=True, highlight=False)
