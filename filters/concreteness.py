@@ -5,7 +5,7 @@ Ratings run from 1 (abstract) to 5 (concrete).
 """
 
 import importlib.util
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ def ratings() -> dict[str, float]:
     return dict(zip(words, table["Brysbaert"].to_pylist(), strict=True))
 
 
+@lru_cache(maxsize=1 << 20)
 def _rate_name(name: str) -> float:
     known = ratings()
     rating = known.get(name)

@@ -13,7 +13,7 @@ PRONOUNS = _words(
     i me you he him she her it we us they them myself yourself himself herself itself ourselves themselves mine
     yours his hers ours theirs this that these those who whom which what whose whoever whatever there here one ones
     someone somebody something anyone anybody anything everyone everybody everything other others another each both
-    all some any none much many more most several few nothing nobody lot lots such same
+    all some any none much many more most several few nothing nobody such same
     """
 )
 """Words that stand for things without naming one."""
@@ -22,9 +22,9 @@ RELATIVE_PRONOUNS = frozenset(["that", "which", "who", "whom"])
 
 GROUP_NOUNS = _words(
     """
-    pair pairs couple couples group groups number variety set sets lot lots bunch many various kind kinds type types
-    sort sorts range selection series alot some all both one most several none each any few half dozens hundreds
-    thousands plenty amount majority multitude
+    bit bits pair pairs couple couples group groups number variety set sets lot lots bunch many various kind kinds
+    type types sort sorts range selection series alot some all both one most several none each any few half dozens
+    hundreds thousands plenty amount majority multitude
     """
 )
 """What is counted stands behind their ``of``: "a group of people" is people."""
@@ -73,30 +73,47 @@ PLACE_ADVERBS = _words(
 
 NEGATIONS = _words("not n't never no nor neither hardly barely nobody nothing none cannot")
 NEGATIVE_PREPOSITIONS = _words("without except minus sans instead lacking unlike despite")
+"""What stands behind them is not there."""
 
 SKIPPED_ADJECTIVES = _words(
     """
     other another same many several various such own more few less certain some any all both each every much most
-    next last numerous multiple entire whole available possible sure able due ready-to-use like no only very
-    particular overall further additional countless royalty - free
+    next numerous available possible sure able due like no only very particular overall further
+    additional countless
     """
 )
 """Modifiers that say nothing visible of the thing."""
 
-FIXED_ADJECTIVES = _words(
+CLASSIFYING_ADJECTIVES = _words(
     """
-    polar+bear hot+dog living+room dining+room dining+table swimming+pool cutting+board steering+wheel ice+cream
-    parking+lot shopping+mall shopping+cart shopping+center high+school remote+control mobile+phone cell+phone
-    french+fries musical+instrument musical+artist visual+artist filming+location greeting+card sleeping+bag
-    washing+machine rocking+chair martial+arts fire+engine close+up dressing+room fishing+boat sailing+boat
-    skiing+area wedding+dress wedding+cake running+shoe tourist+attraction traffic+light teddy+bear killer+whale
-    guinea+pig grizzly+bear comic+book stuffed+animal bathing+suit boxing+ring racing+car frying+pan sewing+machine
-    climbing+wall playing+card wheel+chair video+game flying+saucer waiting+room meeting+room landing+gear
-    crossing+guard building+site walking+stick drawing+room first+lady vice+president prime+minister fallow+deer
-    sea+lion northern+lights solar+panel roller+coaster hard+rock
+    biological geographical olympic religious military musical visual martial automotive noble administrative armed
     """
 )
-"""Adjective and noun that make one name."""
+"""Adjectives that name a kind together with whatever noun follows."""
+
+NO_ADVERBS = _words("pretty")
+"""Adjectives that the tagger takes for adverbs before another adjective."""
+
+PLACING_VERBS = _words("park sit seat stand place situate locate lie lay rest pose gather set position")
+"""Their "by" tells a place and no agent."""
+
+ANIMATE_NOUNS = _words(
+    """
+    man woman child boy girl person people kid baby toddler teenager lady guy couple family actor actress player
+    artist athlete model bride groom student teacher doctor soldier worker farmer chef cook musician singer dancer
+    skier surfer skateboarder snowboarder rider cyclist runner swimmer hiker politician leader businessman
+    businesswoman crowd fan tourist visitor mother father mom dad son daughter friend brother sister grandmother
+    grandfather monk nun priest police officer fireman policeman guard knight king queen prince princess witch
+    pirate clown santa dog puppy cat kitten horse pony cow bull sheep goat pig elephant giraffe zebra lion tiger
+    bear monkey gorilla bird duck swan goose owl eagle parrot penguin fish shark whale dolphin turtle frog snake
+    insect bee butterfly deer fox rabbit squirrel mouse wolf camel protester pedestrian passenger driver pilot
+    customer shopper vendor gardener fisherman batter pitcher catcher umpire referee goalkeeper footballer boxer
+    comedian celebrity author composer guitarist drummer
+    """
+)
+"""Who acts where a phrase could also go for a thing near by."""
+
+ANIMATE_ENDINGS = ("man", "men", "woman", "women", "ist", "boarder")
 
 DESCRIBING_NOUNS = _words(
     """
@@ -112,20 +129,40 @@ DESCRIBING_NOUNS = _words(
 )
 """Nouns that describe the noun behind them as an adjective does: material, colour, season, style, place."""
 
-FIXED_COMPOUNDS = _words(
+FIXED_PAIRS = _words(
     """
-    christmas+tree night+sky beach+ball beach+volleyball street+light city+hall city+centre city+center family+man
-    home+run fashion+show fashion+designer fashion+model film+director movie+star school+bus world+cup sports+team
-    sports+league sports+facility sports+car baby+carriage garden+party street+sign street+lamp beach+house
-    mountain+range mountain+bike school+uniform art+gallery toy+store business+suit side+street glass+wine art+film
-    wood+stove river+bank lake+house gold+medal beach+towel hotel+room club+house home+plate sand+castle sand+dune
-    night+club winter+olympics spring+roll fall+foliage paper+bag stone+wall baby+shower home+page sand+box
-    baby+girl baby+boy school+children family+portrait city+street family+member country+artist punk+artist
-    comedy+film action+film world+war street+artist street+vendor christmas+ball art+director beach+umbrella
-    sports+association sports+equipment
+    action+film alternative+rock american+football art+director art+exhibition art+film art+gallery art+museum
+    art+period australian+rules baby+boy baby+carriage baby+girl baby+shower baby+stroller bald+eagle barbed+wire
+    bathing+suit beach+ball beach+house beach+towel beach+umbrella beach+volleyball boxing+ring building+site
+    business+man business+suit business+woman cell+phone cheer+leader christmas+ball christmas+decoration
+    christmas+light christmas+market christmas+party christmas+tree city+center city+centre city+hall city+street
+    climbing+wall close+up club+house coloring+book comedy+film comic+book condensed+milk coral+reef country+artist
+    crossing+guard cutting+board dining+room dining+table drawing+room dressing+room evening+dress fairy+tale
+    fall+foliage fallow+deer family+man family+member family+portrait family+room family+tree fashion+business
+    fashion+designer fashion+model fashion+show fashion+week fast+food fictional+character fictional+universe
+    fighter+aircraft fighter+jet film+character film+costumer film+director film+festival film+format film+premiere
+    filming+location fire+engine first+lady first+leg fishing+boat flying+saucer french+door french+fries front+door
+    front+yard frying+pan garden+party geographical+feature glass+wine gold+medal golden+eagle golden+retriever
+    grand+piano great+dane great+room greeting+card grizzly+bear guinea+pig hard+hat hard+rock heavy+metal
+    high+chair high+heel high+school hiking+trail holiday+season home+office home+page home+plate home+run hot+air
+    hot+dog hotel+room ice+cream indie+rock interior+design killer+whale lake+house landing+gear laundry+room
+    light+bulb light+fixture light+pole light+post light+switch living+room living+space magnifying+glass main+dish
+    main+street martial+arts meeting+room mobile+phone mountain+bike mountain+range movie+poster movie+star
+    musical+artist musical+instrument night+club night+market night+sky northern+lights old+fashioned open+air
+    orange+juice painting+artist paper+bag parking+lot pencil+skirt playing+card polar+bear polka+dot prime+minister
+    public+transport punk+artist racing+car red+deer remote+control river+bank rock+artist rocking+chair
+    rocky+mountain roller+coaster rugby+player running+shoe sailing+boat sand+box sand+castle sand+dune school+boy
+    school+bus school+children school+girl school+uniform sea+lion sewing+machine shopping+cart shopping+center
+    shopping+mall side+dish side+street side+table skiing+area sleeping+bag slow+motion smart+phone social+network
+    solar+panel sports+association sports+car sports+equipment sports+facility sports+league sports+team spring+roll
+    stained+glass stainless+steel steering+wheel sterling+silver stone+wall street+art street+artist street+lamp
+    street+light street+market street+sign street+vendor stuffed+animal swimming+pool teddy+bear tourist+attraction
+    toy+car toy+store traffic+light training+session vice+president video+game visual+artist waiting+room
+    walking+stick walking+trail washing+machine wedding+cake wedding+dress wheel+chair white+house wild+boar
+    wild+card winter+olympics wood+stove world+cup world+map world+premiere world+war
     """
 )
-"""Compounds that stay whole although they open with a describing noun."""
+"""Adjacent words that make one name, or a part of one, although the first alone would describe the second."""
 
 COLORS = _words(
     """
@@ -161,28 +198,32 @@ DEPICTIONS = _words(
 )
 MAKING = _words(
     """
-    from by against taken painted drawn made created shot photographed designed rendered sketched filmed seen featuring
-    showing depicting isolated in
+    from by against taken painted drawn made created shot photographed designed rendered sketched filmed seen
+    featuring showing depicting isolated in
     """
 )
 """Words that tell of a depiction itself how it was made."""
 
 EMPTY_STATES = _words(
     """
-    seen taken pictured used expected called named titled included located listed made done said known found looked look
-    looks held entitled based set shown photographed featured depicted come came go goes went get gets got do does did
-    say says said following including according using
+    seen taken pictured used expected called named titled included located listed made done said known found looked
+    look looks looking entitled based set shown photographed featured depicted come came go goes went get gets got
+    do does did say says following including according using
     """
 )
 """Verbs that say nothing of a thing when they stand alone."""
 
-PREPOSITIONS_OF_VERBS = {"including": "include", "featuring": "feature", "regarding": "about", "beneath": "under"}
+PREDICATES = {"dress in": "wear", "dress on": "wear"}
+"""Predicates that have a plainer name."""
+
+PREPOSITION_PREDICATES = {"including": "include", "featuring": "feature", "regarding": "about"}
+"""Participles that the tagger takes for prepositions, and their like."""
 
 DATE_WORDS = _words(
     """
     january february march april may june july august september october november december monday tuesday wednesday
     thursday friday saturday sunday today yesterday tomorrow pm am year years month months week weeks hour hours
-    minute minutes date day's
+    minute minutes date
     """
 )
 
@@ -209,13 +250,13 @@ ING_NOUNS = _words(
 PLURAL_ONLY = _words(
     """
     clothes glasses sunglasses eyeglasses pants jeans shorts trousers leggings tights scissors series species news
-    pajamas binoculars goggles outskirts surroundings headphones stairs media data bass physics gymnastics
-    headquarters barracks chess
+    pajamas binoculars goggles outskirts surroundings headphones stairs media data bass christmas angeles texas
+    athletics physics gymnastics headquarters barracks chess
     """
 )
 VERB_LEMMAS = {
-    "lying": "lie", "laid": "lay", "ground": "grind", "bored": "bore", "wound": "wind", "sung": "sing", "clad": "clad",
+    "lying": "lie", "laid": "lay", "ground": "grind", "wound": "wind", "sung": "sing", "clad": "clad",
     "dying": "die", "tying": "tie", "'s": "be", "'re": "be", "'m": "be", "am": "be", "is": "be", "are": "be",
     "was": "be", "were": "be", "been": "be", "being": "be", "has": "have", "had": "have", "'ve": "have", "saw": "see",
-    "felled": "fell", "left": "leave", "lit": "light", "singing": "sing", "swinging": "swing",
+    "left": "leave", "lit": "light", "singing": "sing", "swinging": "swing",
 }  # fmt: skip

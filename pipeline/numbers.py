@@ -4,6 +4,7 @@ Every random choice is a function of (seed, key of the row), never of a worker, 
 """
 
 import numpy as np
+import pyarrow as pa
 
 
 def mix(*parts: np.ndarray | int) -> np.ndarray:
@@ -32,6 +33,15 @@ def uniform(*parts: np.ndarray | int) -> np.ndarray:
 def below(limit: np.ndarray, *parts: np.ndarray | int) -> np.ndarray:
     """Int64 in [0, limit) a row; limit is at least 1. The bias is under limit / 2**53."""
     return (uniform(*parts) * limit).astype(np.int64)
+
+
+def hexadecimal(*words: np.ndarray) -> pa.StringArray:
+    """Uint64 columns as strings of 16 hexadecimal digits a word."""
+    digits = np.array([f"{byte:02x}" for byte in range(256)], "S2")
+    octets = np.stack([word.astype(">u8") for word in words], axis=1).view(np.uint8)
+    text = np.ascontiguousarray(digits[octets]).view(np.uint8).ravel()
+    offsets = np.arange(len(octets) + 1, dtype=np.int32) * (16 * len(words))
+    return pa.StringArray.from_buffers(len(octets), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
 def runs(sorted_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +74,9 @@ class Absent:
 
     def __init__(self, sizes: np.ndarray, owners: np.ndarray, members: np.ndarray) -> None:
         self._stride = int(sizes.max(initial=0)) + 1
-        keys = np.unique(owners * self._stride + members)
+        keys = np.sort(owners * self._stride + members)  # np.unique would hash, which is many times slower
+        if len(keys):
+            keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
         self.owners, self.members = owner, member = np.divmod(keys, self._stride)
         excluded = np.bincount(owner, minlength=len(sizes)).astype(np.int64)
         self._firsts = np.cumsum(excluded) - excluded

@@ -6,7 +6,9 @@ import json
 import math
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from itertools import islice
@@ -87,17 +89,29 @@ def _run_script(connection: duckdb.DuckDBPyConnection, sql: str, show: "_Writer"
 
 
 def _execute(connection: duckdb.DuckDBPyConnection, sql: str, show: "_Writer") -> None:
-    """Run the statements and show what those that give rows give."""
-    try:
-        for statement in connection.extract_statements(sql):
-            connection.execute(statement)
-            names = [column[0] for column in connection.description or []]
-            if _gives_rows(statement, names):
-                show(names, _rows(connection))
-    except RuntimeError as error:
-        if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
-            raise KeyboardInterrupt from None
-        raise
+    """Run the statements and show what those that give rows give; Ctrl-C ends them as a KeyboardInterrupt."""
+    # In a thread of its own: Python hears Ctrl-C only between its own steps, and one step of DuckDB may be the query.
+    stopped = threading.Event()
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        future = executor.submit(_execute_until, stopped, connection, sql, show)
+        try:
+            future.result()
+        except KeyboardInterrupt:
+            stopped.set()
+            while not future.done():
+                connection.interrupt()
+                wait([future], timeout=0.1)
+            raise
+
+
+def _execute_until(stopped: threading.Event, connection: duckdb.DuckDBPyConnection, sql: str, show: "_Writer") -> None:
+    for statement in connection.extract_statements(sql):
+        if stopped.is_set():
+            return
+        connection.execute(statement)
+        names = [column[0] for column in connection.description or []]
+        if _gives_rows(statement, names):
+            show(names, _rows(connection, stopped))
 
 
 def _gives_rows(statement: duckdb.Statement, names: list[str]) -> bool:
@@ -108,8 +122,8 @@ def _gives_rows(statement: duckdb.Statement, names: list[str]) -> bool:
     return len(kinds) == 1 or names not in (["Count"], ["Success"])
 
 
-def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    while rows := connection.fetchmany(10_000):
+def _rows(connection: duckdb.DuckDBPyConnection, stopped: threading.Event) -> Iterator[tuple[Any, ...]]:
+    while not stopped.is_set() and (rows := connection.fetchmany(10_000)):
         yield from rows
 
 
@@ -182,15 +196,15 @@ def _write_markdown(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
 def _write_csv(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows(map(_as_text, row) for row in rows)
+    writer.writerows([cell if type(cell) in _PLAIN else _as_text(cell) for cell in row] for row in rows)
 
 
 def _write_json(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
     names = _distinct(names)
     separator = "[\n"
     for row in rows:
-        values = dict(zip(names, map(_as_json, row), strict=True))
-        print(separator, json.dumps(values, ensure_ascii=False), sep="", end="")
+        values = [cell if type(cell) in _PLAIN else _as_json(cell) for cell in row]
+        sys.stdout.write(separator + _encode(dict(zip(names, values, strict=True))))
         separator = ",\n"
     print("[]" if separator == "[\n" else "\n]")
 
@@ -203,6 +217,11 @@ _WRITERS: dict[str, _Writer] = {
 }
 
 
+# Types that csv and json write as they should be; most cells are of these, and a result may have millions.
+_PLAIN = frozenset((str, int, type(None)))
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _cut(rows: Iterator[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], str]:
     """The rows to show, and a note when there are more."""
     shown = list(islice(rows, ROWS_SHOWN))
@@ -213,14 +232,16 @@ def _cut(rows: Iterator[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], str]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, bool | list | tuple | dict | bytes):
-        return json.dumps(_as_json(value), ensure_ascii=False) if not isinstance(value, bytes) else value.hex()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, (bool, list, tuple, dict)):
+        return _encode(_as_json(value))
     return str(value)
 
 
@@ -230,13 +251,13 @@ def _one_line(text: str) -> str:
 
 def _as_json(value: Any) -> Any:
     """The value in the terms of JSON, which has no dates, no decimals, no bytes and no infinity."""
-    if value is None or isinstance(value, str | bool | int):
+    if type(value) in _PLAIN or isinstance(value, bool):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [_as_json(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _as_json(item) for key, item in value.items()}

@@ -35,7 +35,7 @@ ROWS = pa.schema(
         pa.field("subject_group", pa.int64(), metadata={"doc": "subject, split and salt: what pairs are drawn within"}),
         pa.field("condition_group", pa.int64(), metadata={"doc": "predicate, object, split and salt"}),
         pa.field("split", pa.int8(), metadata={"doc": "0 train, 1 val"}),
-        pa.field("entities", pa.list_(pa.int64()), metadata={"doc": "hashes of everything the image's captions name"}),
+        pa.field("entities", pa.list_(pa.uint32()), metadata={"doc": "short hashes of all that the captions name"}),
     ]
 )
 CODED = ROWS.append(pa.field("text_distractors", pa.list_(pa.int64()), metadata={"doc": "their facts"}))
@@ -114,7 +114,7 @@ def with_text_distractors(rows: pa.Table, config: MiningConfig) -> pa.Table:
     )
     # One member an image, the first of its facts, in an order that is random but the same everywhere.
     members, member_group, sizes, first_member, group_of_row = _members(group, image, fact, config.seed)
-    query, row_query = np.unique(mix(group, subject), return_inverse=True)
+    query, row_query = np.unique(mix(group, _short(subject)), return_inverse=True)
     query_group = np.zeros(len(query), np.int64)
     query_group[row_query] = group_of_row
     absent = _absent(rows["entities"], members, member_group, sizes, first_member, group, query, query_group)
@@ -135,7 +135,7 @@ def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray
         rows[name].to_numpy() for name in ("subject_group", "fact", "image", "subject", "object")
     )
     members, member_group, sizes, first_member, group_of_row = _members(group, image, fact, config.seed)
-    cell, row_cell = np.unique(mix(group, object_), return_inverse=True)
+    cell, row_cell = np.unique(mix(group, _short(object_)), return_inverse=True)
     cell_group = np.zeros(len(cell), np.int64)
     cell_group[row_cell] = group_of_row
     absent = _absent(rows["entities"], members, member_group, sizes, first_member, group, cell, cell_group)
@@ -179,7 +179,8 @@ def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray
 
 def yields(index: dict[str, np.ndarray], config: MiningConfig) -> np.ndarray:
     """How many triplets the index gives at each of :data:`LEVELS`, and without a limit: int64, one longer."""
-    counts = [int(_quotas(index, level, config).sum()) for level in LEVELS]
+    dither, weight, capacity = _dither(index, config), index["cell_weight"], index["cell_capacity"]
+    counts = [int(_quotas(weight, capacity, dither, level).sum()) for level in LEVELS]
     return np.array([*counts, int(index["cell_capacity"].sum())], dtype=np.int64)
 
 
@@ -199,7 +200,7 @@ def draw(index: dict[str, np.ndarray], level: float, config: MiningConfig) -> di
         ``reference``, ``target``, ``text_distractor``, ``image_distractor`` (facts, int64), ``split`` (int8) and
         ``key`` (uint64: equal for equal reference image, target image and condition).
     """
-    quotas = _quotas(index, level, config)
+    quotas = _quotas(index["cell_weight"], index["cell_capacity"], _dither(index, config), level)
     cell, turn = expand(quotas)
     targets, contrasts = index["cell_targets"][cell], index["cell_contrasts"][cell]
     first_target = np.cumsum(index["cell_targets"]) - index["cell_targets"]
@@ -227,13 +228,15 @@ def draw(index: dict[str, np.ndarray], level: float, config: MiningConfig) -> di
     }
 
 
-def _quotas(index: dict[str, np.ndarray], level: float, config: MiningConfig) -> np.ndarray:
-    """Triplets of every cell at that level, int64. The fraction is rounded at random, by cell and seed."""
+def _quotas(weight: np.ndarray, capacity: np.ndarray, dither: np.ndarray, level: float) -> np.ndarray:
+    """Triplets of every cell at that level, int64: level times weight, rounded at random, or all it has."""
     if np.isinf(level):
-        return index["cell_capacity"]
-    dither = uniform(index["cell"], config.seed, _CELL)
-    wanted = np.floor(level * index["cell_weight"] - dither) + 1
-    return np.clip(wanted, 0, index["cell_capacity"]).astype(np.int64)
+        return capacity
+    return np.clip(np.floor(level * weight - dither) + 1, 0, capacity).astype(np.int64)
+
+
+def _dither(index: dict[str, np.ndarray], config: MiningConfig) -> np.ndarray:
+    return uniform(index["cell"], config.seed, _CELL)
 
 
 def codes(names: pa.Array) -> np.ndarray:
@@ -245,7 +248,12 @@ def codes(names: pa.Array) -> np.ndarray:
 
 def _entity_codes(facts: pa.Table) -> pa.ListArray:
     lists = facts["entities"].combine_chunks()
-    return pa.ListArray.from_arrays(lists.offsets, pa.array(codes(lists.values)))
+    return pa.ListArray.from_arrays(lists.offsets, pa.array(_short(codes(lists.values))))
+
+
+def _short(hashes: np.ndarray) -> np.ndarray:
+    """The low half of each hash: two names that share it only make a negative stricter than it must be."""
+    return hashes.astype(np.uint32)
 
 
 def _salted(codes: np.ndarray, images: np.ndarray, split: np.ndarray, config: MiningConfig) -> np.ndarray:

@@ -42,9 +42,14 @@ def streams_by_table(streams: Iterable[bytes]) -> dict[str, list[bytes]]:
 def split(table: pa.Table, partition: np.ndarray) -> Iterator[tuple[int, bytes]]:
     """The table's rows by partition number (int array, one a row), order within a partition kept."""
     order = np.argsort(partition, kind="stable")
-    table = table.take(pa.array(order)).combine_chunks()
-    for start, length in zip(*(values.tolist() for values in runs(partition[order])), strict=True):
-        yield int(partition[order[start]]), encode(table.slice(start, length))
+    yield from split_sorted(table.take(pa.array(order)), partition[order])
+
+
+def split_sorted(table: pa.Table, partition: np.ndarray) -> Iterator[tuple[int, bytes]]:
+    """The same for rows that are in order of their partition already: nothing is copied but into the streams."""
+    table = table.combine_chunks()
+    for start, length in zip(*(values.tolist() for values in runs(partition)), strict=True):
+        yield int(partition[start]), encode(table.slice(start, length))
 
 
 class GroupParts(beam.PTransform):

@@ -6,7 +6,6 @@ worker holds more than one part of the facts and one shard of the triplets.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
 
 import apache_beam as beam
 import numpy as np
@@ -16,9 +15,10 @@ import pyarrow.compute as pc
 from filters import concreteness
 from pipeline.config import MiningConfig
 from pipeline.mine import draws_path
-from pipeline.numbers import mix
+from pipeline.numbers import hexadecimal, mix
 from pipeline.parts import PartDoFn
-from pipeline.routing import GroupParts, Route, decode, split
+from pipeline.relation import codes
+from pipeline.routing import GroupParts, Route, decode, split, split_sorted
 from pipeline.store import Receipt, Store, part_name
 from schemas import DRAWS, TRIPLETS
 
@@ -32,7 +32,9 @@ REQUESTS = pa.schema(
     ]
 )
 _SAID = ("image_id", "source", "caption", "subject", "predicate", "object", "attribute", "axis")
-ANSWERS = pa.schema([pa.field("slot", pa.int64()), *(pa.field(name, pa.string()) for name in _SAID)])
+ANSWERS = pa.schema(
+    [*(pa.field(name, pa.string()) for name in _SAID), pa.field("image_key", pa.int64()), pa.field("slot", pa.int64())]
+)
 
 _TRIM = 9
 
@@ -103,9 +105,10 @@ def answer_requests(
     requests = decode(streams, REQUESTS)
     if not len(requests):
         return
-    facts = store.read_table(f"facts/{part_name(part, partitions)}.parquet", columns=list(_SAID))
-    answers = facts.take(requests["row"]).add_column(0, "slot", requests["slot"])
-    yield from split(answers, requests["shard"].to_numpy())
+    facts = store.read_table(f"facts/{part_name(part, partitions)}.parquet", columns=[*_SAID, "image_key"])
+    requests = requests.sort_by("shard")
+    answers = facts.take(requests["row"]).append_column("slot", requests["slot"])
+    yield from split_sorted(answers, requests["shard"].to_numpy())
 
 
 def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.Table:
@@ -119,7 +122,7 @@ def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.
     target, reference, text = said["target"], said["reference"], said["text_distractor"]
     condition = pc.binary_join_element_wise(target["predicate"], target["object"], " ")
     columns = {
-        "triplet_id": _ids("relation", condition, reference["image_id"], target["image_id"]),
+        "triplet_id": _ids("relation", condition, reference["image_key"], target["image_key"]),
         "kind": pa.array(["relation"] * len(draws), pa.string()),
         "condition": condition,
         "subject": target["subject"],
@@ -137,17 +140,16 @@ def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.
     return table.sort_by([("triplet_id", "ascending"), ("text_distractor_id", "ascending")])
 
 
-def _ids(kind: str, condition: pa.Array, reference: pa.Array, target: pa.Array) -> pa.Array:
-    told = zip(condition.to_pylist(), reference.to_pylist(), target.to_pylist(), strict=True)
-    return pa.array(
-        [blake2b("\0".join((kind, *parts)).encode(), digest_size=16).hexdigest() for parts in told], pa.string()
-    )
+def _ids(kind: str, condition: pa.ChunkedArray, reference: pa.ChunkedArray, target: pa.ChunkedArray) -> pa.Array:
+    parts = codes(pa.array([kind]))[0], codes(condition.combine_chunks()), reference.to_numpy(), target.to_numpy()
+    return hexadecimal(mix(*parts), mix(*reversed(parts)))
 
 
 def _mean_concreteness(facts: Sequence[pa.Table], config: MiningConfig) -> pa.Array:
     """Mean over the subjects and objects; genecis counts unrated ones as -1, the default leaves them out."""
     rate = concreteness.rate_exact if config.preset == "genecis" else concreteness.rate
-    rated = np.stack([rate(fact[name]) for fact in facts for name in ("subject", "object")])
+    names = pa.chunked_array([chunk for fact in facts for name in ("subject", "object") for chunk in fact[name].chunks])
+    rated = rate(names).reshape(2 * len(facts), -1)
     known = ~np.isnan(rated)
     count = known.sum(axis=0)
     mean = np.where(known, rated, 0).sum(axis=0) / np.maximum(count, 1)

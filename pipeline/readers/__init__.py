@@ -56,9 +56,10 @@ def read(split: Split, batch_rows: int = 65536) -> Iterator[tuple[pa.Table, pa.T
     is one more reject, whose position is the path alone.
 
     Returns:
-        Pairs of a table of schema ``RAW_CAPTIONS``, ordered by position, and one of ``schemas.REJECTS`` whose position
-        is path and place, as in "a.tsv:line 12", "a.tsv:byte 5000" (where a split does not know its line numbers),
-        "a.json:annotation 3", "a.parquet:row 7" (annotations and rows count from 0) or "a.tar:member 00012".
+        Pairs of a table of schema ``RAW_CAPTIONS``, ordered by position, and one of ``schemas.REJECTS``, not in
+        order, whose position is path and place, as in "a.tsv:line 12", "a.tsv:byte 5000" (where a split does not know
+        its line numbers), "a.json:annotation 3", "a.parquet:row 7" (annotations and rows count from 0) or
+        "a.tar:member 00012".
     """
     builder = RowBuilder(split.source, split.path, split.file_index, batch_rows)
     try:

@@ -1,11 +1,12 @@
 """What the planner and the readers share about files: the split, the file's entry in the manifest, and byte streams."""
 
+import contextlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-import fsspec.core
+import fsspec.core  # type: ignore[import-untyped]
 
 BLOCK_BYTES = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
@@ -112,9 +113,11 @@ def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
                 if not stored:
                     break
                 decoder = zlib.decompressobj(wbits=31)
+            before = decoder.copy()
             try:
                 block = decoder.decompress(stored, BLOCK_BYTES)
             except zlib.error as error:
+                yield from _until_error(before, stored)
                 raise StreamError("corrupt", f"the gzip stream cannot be decompressed from here on: {error}") from None
             if block:
                 yield block
@@ -127,3 +130,11 @@ def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
         if not block:
             raise StreamError("truncated", "the gzip stream ends early; lines that were whole before its end are read")
         yield block
+
+
+def _until_error(decoder: "zlib._Decompress", stored: bytes) -> Iterator[bytes]:
+    """What can be decompressed of bytes that end in an error; a failing call gives nothing of what it got before."""
+    with contextlib.suppress(zlib.error):
+        while stored and (block := decoder.decompress(stored, 256)):
+            yield block
+            stored = decoder.unconsumed_tail

@@ -26,7 +26,7 @@ def hash64(texts: Sequence[str]) -> npt.NDArray[np.int64]:
         UnicodeEncodeError: a text holds half a surrogate pair and so has no UTF-8.
     """
     digests = b"".join([blake2b(text.encode(), digest_size=8).digest() for text in texts])
-    return np.frombuffer(digests, dtype="<i8").astype(np.int64, copy=False)
+    return np.frombuffer(digests, dtype="<i8").astype(np.int64)
 
 
 def url_ids(urls: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import datetime
 import glob
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
-import fsspec.core
+import fsspec  # type: ignore[import-untyped]
+import fsspec.core  # type: ignore[import-untyped]
 
 from . import columnar, text
 from .files import GZIP_MAGIC, FileInfo, Split, StreamError, blocks, open_binary
@@ -113,8 +114,10 @@ def plan(
     if not splits:
         listed = "\n".join(f"  {reject.position}: {reject.reason}: {reject.detail}" for reject in rejects[:10])
         more = f"\n  and {len(rejects) - 10} more" if len(rejects) > 10 else ""
-        raise InputError(f"none of {len(infos)} input file(s) is readable; see which formats there are, or name the "
-                         f"format:\n{listed}{more}")  # fmt: skip
+        raise InputError(
+            f"nothing to read: none of the {len(infos)} input file(s) is usable; mend or replace them, or name their "
+            f"format, one of {', '.join(FORMATS)}:\n{listed}{more}"
+        )
     return splits, infos, rejects
 
 
@@ -132,9 +135,12 @@ def _expand(entry: Input) -> Iterator[tuple[str, str]]:
         elif filesystem.exists(root) or _is_link(root):
             source, paths = entry.source or _stem(root), [root]
         elif glob.has_magic(root):
-            source = entry.source or _folder_name(_fixed_folder(root))
+            folder = _fixed_folder(root)
+            source = entry.source or _folder_name(folder)
             paths = []
             for path in _as_list(filesystem.glob(root)):
+                if _is_hidden(path, folder) and not _is_hidden(root, folder):
+                    continue  # as in a shell, where * finds no hidden files
                 below = _files_below(filesystem, path) if filesystem.isdir(path) else [path]
                 paths += below or [path]  # an empty folder is a file that cannot be read
             paths = _without_img2dataset_copies(sorted(set(paths)))
@@ -154,11 +160,10 @@ def _expand(entry: Input) -> Iterator[tuple[str, str]]:
 
 def _files_below(filesystem: fsspec.AbstractFileSystem, folder: str) -> list[str]:
     """Paths of the files of known suffix below the folder, sorted; hidden files and those like _SUCCESS left out."""
-    below = len(folder.rstrip("/")) + 1
     paths = [
         path
         for path in _as_list(filesystem.find(folder))
-        if path.lower().endswith(_SUFFIXES) and not any(part.startswith((".", "_")) for part in path[below:].split("/"))
+        if path.lower().endswith(_SUFFIXES) and not _is_hidden(path, folder, (".", "_"))
     ]
     return _without_img2dataset_copies(sorted(paths))
 
@@ -173,7 +178,7 @@ def _without_img2dataset_copies(paths: list[str]) -> list[str]:
         if path.endswith(".parquet") and re.fullmatch(r"\d+", PurePosixPath(path).stem)
     }
     copies = {f"{shard}{suffix}" for shard in shards for suffix in (".tar", "_stats.json")} & known
-    return [path for path in paths if path not in copies and not any(_parent(path) == shard for shard in shards)]
+    return [path for path in paths if path not in copies and _parent(path) not in shards]
 
 
 def _inspect(
@@ -257,19 +262,17 @@ def _split(split: Split, head: bytes, size: int, split_bytes: int) -> list[Split
         if split.compression is None and size - length > split_bytes:
             starts = text.csv_starts(split.path, length, line, delimiter, split_bytes)
             starts = [starts[0], *(start for start in starts[1:] if start[0] < size)]
-        ends = [*(start for start, _ in starts[1:]), None]
         return [
             part(start=start, end=end, first_line=first_line, delimiter=delimiter, columns=columns)
-            for (start, first_line), end in zip(starts, ends, strict=True)
+            for (start, first_line), (end, _) in itertools.zip_longest(starts, starts[1:], fillvalue=(None, None))
         ]
     if split.format in _TEXT_FORMATS:
         split = part(first_line=1)
         if split.format != "coco" and split.compression is None and size > split_bytes:
             cuts = list(range(0, size, split_bytes))
-            ends = [*cuts[1:], None]
             return [
                 part(start=start, end=end, first_line=None if start else 1)
-                for start, end in zip(cuts, ends, strict=True)
+                for start, end in itertools.zip_longest(cuts, cuts[1:])
             ]
     return [split]
 
@@ -306,7 +309,7 @@ def _detect(head: bytes, path: str) -> str:
 
     if most(_FLICKR_LINE.match):
         return "flickr"
-    if lines and text.is_cc_header(*(lines[0].split("\t") + ["", ""])[:2]) and lines[0].count("\t") == 1:
+    if lines and lines[0].count("\t") == 1 and text.is_cc_header(*lines[0].split("\t")):
         return "cc"
     header = text.csv_header(head)
     if header and len(header[1]) > 1 and find_names(header[1])[0]:
@@ -382,6 +385,11 @@ def _fixed_folder(pattern: str) -> str:
 
 def _parent(path: str) -> str:
     return path.rpartition("/")[0]
+
+
+def _is_hidden(path: str, folder: str, begins: tuple[str, ...] = (".",)) -> bool:
+    """Whether the path has a part below the folder that begins so."""
+    return any(part.startswith(begins) for part in path[len(folder.rstrip("/")) + 1 :].split("/"))
 
 
 def _as_list(paths: Any) -> list[str]:

@@ -8,7 +8,7 @@ from .files import Split, StreamError, open_binary
 from .rows import MAX_RECORD_BYTES, RowBuilder, record_fields
 from .text import parse_object
 
-_SAMPLES = 4096  # between two hand-overs
+_SAMPLES = 4096
 _BLOCK = tarfile.BLOCKSIZE
 
 
@@ -19,55 +19,81 @@ def read_webdataset(split: Split, builder: RowBuilder) -> Iterator[None]:
     it equals that of the list from which the images were downloaded; else it is the sample's key. Images are skipped,
     not read. A row's position counts the captions of the tar.
     """
+    samples = _Samples(builder)
+    key: str | None = None
+    members: dict[str, bytes | None] = {}
     with open_binary(split.path) as file:
-        key: str | None = None
-        members: dict[str, bytes | None] = {}
-        row = samples = 0
         try:
             for name, content in _members(file):
-                sample_key, extension = _sample_key(name)
-                if sample_key != key:
-                    row += _add(builder, key, members, row)
-                    key, members = sample_key, {}
-                    samples += 1
-                    if samples % _SAMPLES == 0:
+                if _sample_key(name) != key:
+                    samples.add(key, members)
+                    key, members = _sample_key(name), {}
+                    if samples.waiting >= _SAMPLES:
+                        samples.hand_over()
                         yield
-                members.setdefault(extension, content)
+                members[name[len(key) + 1 :].lower()] = content
         finally:
-            # A tar that ends early (StreamError) still has its last sample's caption, or misses it and says so.
-            _add(builder, key, members, row)
+            # Also when the tar ends early: the caption of its last sample may be whole.
+            samples.add(key, members)
+            samples.hand_over()
     yield
 
 
-def _add(builder: RowBuilder, key: str | None, members: dict[str, bytes | None], row: int) -> int:
-    """Adds the sample; returns how many rows it was."""
-    if key is None:
-        return 0
-    where = f"member {key}"
-    captions: list[str | None] = [None]
-    url = None
-    for extension in ("json", "txt"):
-        if extension not in members:
-            continue
-        content = members[extension]
-        if content is None:
-            detail = f"{key}.{extension} has more than {MAX_RECORD_BYTES:,} bytes"
-            builder.reject("caption_too_long", detail, where, key)
-            return 1
-        # Bytes that are not UTF-8 go through, to be rejected with their row.
-        text = content.decode("utf-8-sig", "surrogateescape")
-        if extension == "txt":
-            captions = [text]
-            continue
-        try:
-            captions, _, url = record_fields(parse_object(text))
-        except ValueError as error:
-            builder.reject("bad_json", f"{key}.json: {error}", where, key, text[:1000])
-            return 1
-    count = len(captions)
-    image_ids = [None if url and url.strip() else key] * count
-    builder.add(range(row, row + count), captions, image_ids, [url] * count, lambda position: where)
-    return count
+class _Samples:
+    """Collects the rows of samples, and hands them to the builder many at a time.
+
+    Attributes:
+        waiting: how many rows have been collected since the last time.
+    """
+
+    def __init__(self, builder: RowBuilder) -> None:
+        self._builder = builder
+        self._next = 0
+        self._keys: list[str] = []
+        self._captions: list[str | None] = []
+        self._image_ids: list[str | None] = []
+        self._urls: list[str | None] = []
+
+    @property
+    def waiting(self) -> int:
+        return len(self._keys)
+
+    def add(self, key: str | None, members: dict[str, bytes | None]) -> None:
+        if key is None:
+            return
+        captions: list[str | None] = [None]
+        url = None
+        for extension in ("json", "txt"):
+            if extension not in members:
+                continue
+            content = members[extension]
+            if content is None:
+                detail = f"{key}.{extension} has more than {MAX_RECORD_BYTES:,} bytes"
+                self._builder.reject("caption_too_long", detail, f"member {key}", key)
+                return
+            # Bytes that are not UTF-8 go through, to be rejected with their row.
+            text = content.decode("utf-8-sig", "surrogateescape")
+            if extension == "txt":
+                captions = [text]
+                continue
+            try:
+                captions, _, url = record_fields(parse_object(text))
+            except ValueError as error:
+                self._builder.reject("bad_json", f"{key}.json: {error}", f"member {key}", key, text[:1000])
+                return
+        self._keys += [key] * len(captions)
+        self._captions += captions
+        self._image_ids += [None if url and url.strip() else key] * len(captions)
+        self._urls += [url] * len(captions)
+
+    def hand_over(self) -> None:
+        first, keys = self._next, self._keys
+        positions = range(first, first + len(keys))
+        self._builder.add(
+            positions, self._captions, self._image_ids, self._urls, lambda position: f"member {keys[position - first]}"
+        )
+        self._next += len(keys)
+        self._keys, self._captions, self._image_ids, self._urls = [], [], [], []
 
 
 def _members(file: IO[bytes]) -> Iterator[tuple[str, bytes | None]]:
@@ -79,13 +105,13 @@ def _members(file: IO[bytes]) -> Iterator[tuple[str, bytes | None]]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members = []  # tarfile remembers every member; a long tar would fill the memory
+                tar.members = []  # type: ignore[attr-defined]  # tarfile remembers every member; a long tar would fill the memory
                 if member.isfile():
                     content = None
                     if member.name.lower().endswith((".txt", ".json")) and member.size <= MAX_RECORD_BYTES:
                         stream = tar.extractfile(member)
                         content = b"" if stream is None else stream.read()
-                    yield member.name, content
+                    yield member.name.removeprefix("./"), content
             # tarfile takes a bad or cut header for the end of the archive; the real end is a block of zeros.
             end = tar.offset
             file.seek(end)
@@ -100,7 +126,6 @@ def _members(file: IO[bytes]) -> Iterator[tuple[str, bytes | None]]:
         raise StreamError("corrupt", f"no tar header at byte {end}; samples before it are read")
 
 
-def _sample_key(name: str) -> tuple[str, str]:
-    folder, slash, base = name.removeprefix("./").rpartition("/")
-    stem, _, extension = base.partition(".")
-    return f"{folder}{slash}{stem}", extension.lower()
+def _sample_key(name: str) -> str:
+    folder, slash, base = name.rpartition("/")
+    return f"{folder}{slash}{base.partition('.')[0]}"
