@@ -5,6 +5,7 @@ Ratings run from 1 (abstract) to 5 (concrete).
 """
 
 import importlib.util
+from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -57,10 +58,10 @@ def _rate_name(name: str) -> float:
     return float("nan") if rating is None else rating
 
 
-def _by_distinct_name(names: pa.Array | pa.ChunkedArray, function) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Apply a slow function of a name once a distinct name, not once a row."""
+def _by_distinct_name(names: pa.Array | pa.ChunkedArray, function: Callable[[str], float]) -> np.ndarray:
+    """Apply a slow function of a name once a distinct name, not once a row; null gives what no name gives."""
     if isinstance(names, pa.ChunkedArray):
         names = names.combine_chunks()
     encoded = names.dictionary_encode()
-    values = np.array([function(name) for name in encoded.dictionary.to_pylist()], dtype=np.float64)
-    return values[encoded.indices.to_numpy(zero_copy_only=False)] if len(values) else np.zeros(0)
+    values = np.array([function(name) for name in [*encoded.dictionary.to_pylist(), ""]], dtype=np.float64)
+    return values[encoded.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)]

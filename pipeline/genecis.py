@@ -13,11 +13,11 @@ multinomial draw over the partitions' weights.
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from filters import concreteness
 from pipeline.config import MIN_IMAGES_WITH_SUBJECT, MIN_OBJECTS_OF_SUBJECT, TRIES, MiningConfig
 from pipeline.numbers import mix, runs
+from pipeline.readers.identity import hash64
 from pipeline.relation import codes, image_split
 
 ROWS = pa.schema(
@@ -45,7 +45,7 @@ PAIRS = pa.schema(
 
 def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table, dict[str, pa.Array]]:
     """Every relation fact of a part (schema :data:`ROWS`), and the row numbers rejected for each reason."""
-    relation = pc.equal(facts["kind"], "relation").to_numpy()
+    relation = codes(facts["kind"].combine_chunks()) == hash64(["relation"])[0]
     kept = np.flatnonzero(relation)
     relations = facts.take(pa.array(kept))
     images = relations["image_key"].to_numpy()

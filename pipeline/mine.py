@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import genecis, relation
 from pipeline.config import MiningConfig
@@ -19,6 +20,9 @@ from pipeline.rejects import count_reasons, rejects_table
 from pipeline.routing import GroupParts, Route, decode, split
 from pipeline.store import STAGES, Receipt, Store, part_name
 from schemas import DRAWS, REJECTS
+
+_COLUMNS = (*relation.COLUMNS, "attribute", "image_id", "caption_index", "source")
+_REPETITIVE = ("kind", "subject", "predicate", "object", "attribute", "source", "entities.list.element")
 
 Streams = Iterable[tuple[int, bytes]]
 
@@ -172,7 +176,7 @@ class _CodeFacts(beam.DoFn):
     def process(self, part: int) -> Iterator[tuple[int, bytes]]:
         config = self._config
         name = part_name(part, config.partitions)
-        facts = self._store.read_table(f"facts/{name}.parquet")
+        facts = self._store.read_table(f"facts/{name}.parquet", _COLUMNS, dictionary=_REPETITIVE)
         miner = genecis if config.preset == "genecis" else relation
         rows, rejected = miner.mineable(facts, part, config)
         rejects = pa.concat_tables(
@@ -242,8 +246,7 @@ class _WriteDraws(PartDoFn):
 
 def _statements(facts: pa.Table) -> pa.Array:
     """Facts as a person reads them: "man ride horse", "car is red"."""
-    said = [
-        " ".join(filter(None, (fact["subject"], fact["predicate"] or "is", fact["object"] or fact["attribute"])))
-        for fact in facts.select(["subject", "predicate", "object", "attribute"]).to_pylist()
-    ]
-    return pa.array(said, pa.string())
+    said = {name: facts[name].cast(pa.string()) for name in ("subject", "predicate", "object", "attribute")}
+    return pc.binary_join_element_wise(
+        said["subject"], pc.coalesce(said["predicate"], "is"), pc.coalesce(said["object"], said["attribute"], ""), " "
+    )

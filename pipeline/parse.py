@@ -141,6 +141,8 @@ def _load(parser: str) -> SceneGraphParser:
 
 
 class _ParsePart(PartDoFn):
+    threads = 1  # parsing holds the interpreter's lock: more threads would only hold more captions
+
     def __init__(self, store: Store, step: str, parser: str, partitions: int) -> None:
         super().__init__(store, step)
         self._parser = parser

@@ -40,6 +40,9 @@ ROWS = pa.schema(
 )
 CODED = ROWS.append(pa.field("text_distractors", pa.list_(pa.int64()), metadata={"doc": "their facts"}))
 
+COLUMNS = ("image_key", "kind", "subject", "predicate", "object", "entities")
+"""Columns of the facts table that triplets are mined from."""
+
 LEVELS = 2.0 ** np.arange(-40, 24.25, 0.25)
 """Levels at which the yield is counted; a quarter octave apart, so a draw overshoots by at most 19%."""
 
@@ -50,7 +53,8 @@ def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table
     """The relation facts of one part that triplets can be made of, coded as integers.
 
     Args:
-        facts: a part of the facts table (schemas.FACTS), which holds all facts of its images.
+        facts: a part of the facts table with columns :data:`COLUMNS` (schemas.FACTS, strings plain or as dictionaries),
+            which holds all facts of its images.
         part: its number.
 
     Returns:
@@ -64,14 +68,14 @@ def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table
         rejects[reason] = np.flatnonzero(keep & mask)
         keep[mask] = False
 
-    reject("kind_not_mined", pc.not_equal(facts["kind"], "relation").to_numpy())
+    reject("kind_not_mined", codes(facts["kind"].combine_chunks()) != hash64(["relation"])[0])
     subjects, objects, predicates = codes(subject), codes(object_), codes(predicate)
     reject("relates_to_itself", subjects == objects)
     if config.min_concreteness > 0:
         reject(
             "not_concrete",
-            (concreteness.rate(subject.fill_null("")) < config.min_concreteness)
-            | (concreteness.rate(object_.fill_null("")) < config.min_concreteness),
+            (concreteness.rate(subject) < config.min_concreteness)
+            | (concreteness.rate(object_) < config.min_concreteness),
         )
     images = facts["image_key"].to_numpy()
     conditions = mix(predicates, objects)
@@ -240,8 +244,8 @@ def _dither(index: dict[str, np.ndarray], config: MiningConfig) -> np.ndarray:
 
 
 def codes(names: pa.Array) -> np.ndarray:
-    """64-bit hashes of strings, int64; null is 0."""
-    encoded = names.dictionary_encode()
+    """64-bit hashes of an array of strings, or of a dictionary array of them; int64, null is 0."""
+    encoded = names.dictionary_encode()  # of a dictionary array, itself
     hashes = np.append(hash64(encoded.dictionary.to_pylist()), np.int64(0))
     return hashes[encoded.indices.fill_null(len(hashes) - 1).to_numpy()]
 

@@ -14,7 +14,7 @@ import json
 import os
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -119,9 +119,18 @@ class Store:
         self.write_bytes(relative, content)
         return FileEntry(relative, len(table), len(content), hashlib.sha256(content).hexdigest())
 
-    def read_table(self, relative: str, columns: list[str] | None = None) -> pa.Table:
+    def read_table(
+        self, relative: str, columns: Sequence[str] | None = None, dictionary: Sequence[str] = ()
+    ) -> pa.Table:
+        """Read a Parquet file.
+
+        Args:
+            columns: those wanted; None for all.
+            dictionary: columns to give as dictionary arrays (``entities.list.element`` names a list's values), which
+                is several times faster where values repeat and the reader works on distinct values.
+        """
         with self.filesystem.open(self.path(relative), "rb") as file:
-            return pq.read_table(file, columns=columns)
+            return pq.read_table(file, columns=columns and list(columns), read_dictionary=list(dictionary))
 
     def write_arrays(self, relative: str, arrays: dict[str, np.ndarray]) -> None:
         """Write named arrays as one .npz file."""

@@ -17,12 +17,12 @@ from pipeline.config import MiningConfig
 from pipeline.mine import draws_path
 from pipeline.numbers import hexadecimal, mix
 from pipeline.parts import PartDoFn
+from pipeline.readers.identity import hash64
 from pipeline.relation import codes
 from pipeline.routing import GroupParts, Route, decode, split, split_sorted
 from pipeline.store import Receipt, Store, part_name
 from schemas import DRAWS, TRIPLETS
 
-ROLES = ("reference", "target", "text_distractor", "image_distractor")
 
 REQUESTS = pa.schema(
     [
@@ -31,6 +31,13 @@ REQUESTS = pa.schema(
         pa.field("row", pa.int64(), metadata={"doc": "row of the facts part"}),
     ]
 )
+_SAID_OF_ROLE = {
+    "reference": ("source", "caption", "predicate", "object", "attribute"),
+    "target": ("source", "caption", "subject", "predicate", "object", "attribute", "axis"),
+    "text_distractor": ("source", "caption", "subject"),
+    "image_distractor": ("source", "caption"),
+}
+ROLES = tuple(_SAID_OF_ROLE)
 _SAID = ("image_id", "source", "caption", "subject", "predicate", "object", "attribute", "axis")
 ANSWERS = pa.schema(
     [*(pa.field(name, pa.string()) for name in _SAID), pa.field("image_key", pa.int64()), pa.field("slot", pa.int64())]
@@ -76,7 +83,8 @@ class Draws:
 
     def read(self, shard: int) -> pa.Table:
         """The shard's share of the draws (schemas.DRAWS): a random sample where it holds more."""
-        draws = pa.concat_tables([self._store.read_table(draws_path(step, shard)) for step in self._steps])
+        rounds = [self._store.read_table(draws_path(step, shard)) for step in self._steps]
+        draws = pa.concat_tables([DRAWS.empty_table(), *rounds])
         priority = mix(draws["key"].to_numpy(), self._seed, _TRIM)
         chosen = np.sort(np.argsort(priority, kind="stable")[: self._keep[shard]])
         return draws.take(pa.array(chosen))
@@ -108,51 +116,49 @@ def answer_requests(
     facts = store.read_table(f"facts/{part_name(part, partitions)}.parquet", columns=[*_SAID, "image_key"])
     requests = requests.sort_by("shard")
     answers = facts.take(requests["row"]).append_column("slot", requests["slot"])
-    yield from split_sorted(answers, requests["shard"].to_numpy())
+    yield from split_sorted(answers, requests["shard"].to_numpy(), compress=True)
 
 
 def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.Table:
     """The triplets of a shard (schemas.TRIPLETS), sorted by id, from its draws and the answers to its requests."""
     rows = np.full(len(draws) * len(ROLES), -1, np.int64)
     rows[answers["slot"].to_numpy()] = np.arange(len(answers))
-    said = {
-        role: answers.take(pa.array(found, mask=found < 0))
-        for role, found in zip(ROLES, rows.reshape(-1, len(ROLES)).T, strict=True)
-    }
-    target, reference, text = said["target"], said["reference"], said["text_distractor"]
-    condition = pc.binary_join_element_wise(target["predicate"], target["object"], " ")
+    rows = rows.reshape(-1, len(ROLES))
+    answers = answers.combine_chunks()
+    high, low = _ids("relation", answers, *rows.T[:2])
+    order = np.lexsort((low, high))  # stable, and the draws are in an order of their own
+    high, low, rows = high[order], low[order], rows[order]
+
     columns = {
-        "triplet_id": _ids("relation", condition, reference["image_key"], target["image_key"]),
+        "triplet_id": hexadecimal(high, low),
         "kind": pa.array(["relation"] * len(draws), pa.string()),
-        "condition": condition,
-        "subject": target["subject"],
-        "concreteness": _mean_concreteness([reference, target, text], config),
-        "split": pc.if_else(pc.equal(draws["split"], 0), "train", "val"),
-        "text_distractor_subject": text["subject"],
-        "axis": target["axis"],
+        "split": pc.if_else(pc.equal(draws["split"].take(pa.array(order)), 0), "train", "val"),
+        "concreteness": _mean_concreteness(answers, rows[:, :3], config),
     }
-    for role in ROLES:
-        columns |= {f"{role}_id": said[role]["image_id"]}
-        columns |= {f"{role}_{name}": said[role][name] for name in ("source", "caption")}
-    for role in ("reference", "target"):
-        columns |= {f"{role}_{name}": said[role][name] for name in ("predicate", "object", "attribute")}
-    table = pa.table([columns[name] for name in TRIPLETS.names], names=TRIPLETS.names)
-    return table.sort_by([("triplet_id", "ascending"), ("text_distractor_id", "ascending")])
+    for role, found in zip(ROLES, rows.T, strict=True):
+        said = answers.select(["image_id", *_SAID_OF_ROLE[role]]).take(pa.array(found, mask=found < 0))
+        columns[f"{role}_id"] = said["image_id"]
+        columns |= {f"{role}_{name}": said[name] for name in _SAID_OF_ROLE[role]}
+    columns["subject"], columns["axis"] = columns["target_subject"], columns["target_axis"]
+    columns["condition"] = pc.binary_join_element_wise(columns["target_predicate"], columns["target_object"], " ")
+    return pa.table([columns[name] for name in TRIPLETS.names], names=TRIPLETS.names)
 
 
-def _ids(kind: str, condition: pa.ChunkedArray, reference: pa.ChunkedArray, target: pa.ChunkedArray) -> pa.Array:
-    parts = codes(pa.array([kind]))[0], codes(condition.combine_chunks()), reference.to_numpy(), target.to_numpy()
-    return hexadecimal(mix(*parts), mix(*reversed(parts)))
+def _ids(kind: str, answers: pa.Table, reference: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two uint64 a triplet: hashes of its kind, condition, reference image and target image."""
+    image = answers["image_key"].to_numpy()
+    predicate, object_ = (codes(answers[name].combine_chunks()) for name in ("predicate", "object"))
+    parts = hash64([kind])[0], predicate[target], object_[target], image[reference], image[target]
+    return mix(*parts), mix(*reversed(parts))
 
 
-def _mean_concreteness(facts: Sequence[pa.Table], config: MiningConfig) -> pa.Array:
-    """Mean over the subjects and objects; genecis counts unrated ones as -1, the default leaves them out."""
+def _mean_concreteness(answers: pa.Table, rows: np.ndarray, config: MiningConfig) -> pa.Array:
+    """Mean over subjects and objects of the facts in each row; genecis counts unrated ones as -1, else they are out."""
     rate = concreteness.rate_exact if config.preset == "genecis" else concreteness.rate
-    names = pa.chunked_array([chunk for fact in facts for name in ("subject", "object") for chunk in fact[name].chunks])
-    rated = rate(names).reshape(2 * len(facts), -1)
+    rated = np.concatenate([rate(answers[name])[rows] for name in ("subject", "object")], axis=1)
     known = ~np.isnan(rated)
-    count = known.sum(axis=0)
-    mean = np.where(known, rated, 0).sum(axis=0) / np.maximum(count, 1)
+    count = known.sum(axis=1)
+    mean = np.where(known, rated, 0).sum(axis=1) / np.maximum(count, 1)
     return pa.array(mean, mask=count == 0).cast(pa.float32())
 
 
