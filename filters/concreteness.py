@@ -5,7 +5,6 @@ Ratings run from 1 (abstract) to 5 (concrete).
 """
 
 import importlib.util
-from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -14,18 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from filters.distinct import by_distinct
+
 
 def rate(names: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Concreteness of things by name, float64, NaN where nothing is rated.
 
     A name is looked up whole ("ice cream"), then by its last word ("tennis court" is as concrete as "court").
     """
-    return _by_distinct_name(names, _rate_name)
+    return by_distinct(names, _rate_name, np.float64)
 
 
 def rate_exact(names: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Concreteness of whole names only, float64, -1 where unrated: the published code's rule, compounds included."""
-    return _by_distinct_name(names, lambda name: ratings().get(name, -1.0))
+    return by_distinct(names, lambda name: ratings().get(name, -1.0), np.float64)
 
 
 @cache
@@ -56,12 +57,3 @@ def _rate_name(name: str) -> float:
     if rating is None:
         rating = known.get(name.rpartition(" ")[2])
     return float("nan") if rating is None else rating
-
-
-def _by_distinct_name(names: pa.Array | pa.ChunkedArray, function: Callable[[str], float]) -> np.ndarray:
-    """Apply a slow function of a name once a distinct name, not once a row; null gives what no name gives."""
-    if isinstance(names, pa.ChunkedArray):
-        names = names.combine_chunks()
-    encoded = names.dictionary_encode()
-    values = np.array([function(name) for name in [*encoded.dictionary.to_pylist(), ""]], dtype=np.float64)
-    return values[encoded.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)]

@@ -16,6 +16,7 @@ class MiningConfig:
         triplets: how many triplets; None for one a fact that can be a target.
         seed: every random choice derives from it.
         split: share of images held out for validation, 0 to below 1.
+        visible_only: leave out facts about the picture and facts that hold of every such thing (filters.visible).
         min_concreteness: default preset: a fact is mined only when its subject and object are both at least this
             concrete (Brysbaert et al. 2014; unrated words pass). genecis: the mean of a triplet's six things must
             exceed it.
@@ -27,7 +28,8 @@ class MiningConfig:
     triplets: int | None = None
     seed: int = 0
     split: float = 0.0
-    min_concreteness: float = 3.0
+    visible_only: bool = True
+    min_concreteness: float = 3.5
     partitions: int = 16
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters import concreteness
+from filters import concreteness, visible
 from pipeline.config import ROWS_PER_SUBJECT_GROUP, TEXT_DISTRACTORS_PER_TARGET, MiningConfig
 from pipeline.numbers import Absent, below, expand, mix, runs, uniform
 from pipeline.readers.identity import hash64
@@ -71,6 +71,9 @@ def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table
     reject("kind_not_mined", codes(facts["kind"].combine_chunks()) != hash64(["relation"])[0])
     subjects, objects, predicates = codes(subject), codes(object_), codes(predicate)
     reject("relates_to_itself", subjects == objects)
+    if config.visible_only:
+        reject("about_the_picture", visible.about_the_picture(subject) | visible.about_the_picture(object_))
+        reject("inherent_part", visible.inherent(predicate, object_))
     if config.min_concreteness > 0:
         reject(
             "not_concrete",
