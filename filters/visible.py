@@ -19,8 +19,8 @@ PICTURE_WORDS = frozenset(
 
 INHERENT_PARTS = frozenset(
     "arm back belly body bone brain cheek chest chin ear elbow eye eyebrow eyelash face feather "
-    "finger foot forehead hair hand head heart heel hip knee leg lip mouth muscle nail neck nose palm paw shoulder side "
-    "skin snout stomach tail thigh thumb toe tongue tooth waist wing wrist "
+    "finger foot forehead hair hand head heart heel hip knee leg lip mouth muscle nail neck nose palm paw shoulder "
+    "side skin snout stomach tail thigh thumb toe tongue tooth waist wing wrist "
     "bottom corner edge end facade front interior middle part roof surface top".split()
 )
 """Parts that a person, an animal or a building has whether or not a caption says so; facetmine's own list."""

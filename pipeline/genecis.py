@@ -95,7 +95,7 @@ def index_subjects(rows: pa.Table) -> dict[str, np.ndarray]:
 
 
 def index_objects(rows: pa.Table) -> dict[str, np.ndarray]:
-    """The facts of whole object groups, sorted by object group and fact: ``object_group``, ``fact``, ``concreteness``."""
+    """The facts of whole object groups, sorted by object group and fact."""
     columns = {name: rows[name].to_numpy() for name in ("object_group", "fact", "concreteness")}
     order = np.lexsort((columns["fact"], columns["object_group"]))
     return {name: values[order] for name, values in columns.items()}

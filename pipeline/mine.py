@@ -40,7 +40,8 @@ class IndexFacts(beam.PTransform):
             pipeline
             | "Parts" >> beam.Create(range(partitions), reshuffle=False)
             | "SpreadParts" >> beam.Reshuffle()
-            | "CodeFacts" >> beam.ParDo(_CodeFacts(self._store, self._step, config)).with_output_types(tuple[int, bytes])
+            | "CodeFacts"
+            >> beam.ParDo(_CodeFacts(self._store, self._step, config)).with_output_types(tuple[int, bytes])
         )
         if config.preset == "genecis":
             # Subjects and objects share one shuffle: parts 0..P-1 are the subjects', P..2P-1 the objects'.
@@ -212,8 +213,9 @@ class _IndexRelations(PartDoFn):
     def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
         index = relation.index_subjects(decode(streams, relation.CODED), self._config)
         self.store.write_arrays(_index(self.step, part), index)
-        return Receipt(part, totals={"yields": relation.yields(index, self._config).tolist(),
-                                     "facts": index["facts"].tolist()})
+        return Receipt(
+            part, totals={"yields": relation.yields(index, self._config).tolist(), "facts": index["facts"].tolist()}
+        )
 
 
 class _IndexGenecis(PartDoFn):

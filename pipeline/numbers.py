@@ -3,6 +3,8 @@
 Every random choice is a function of (seed, key of the row), never of a worker, a bundle or the order of arrival.
 """
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -14,7 +16,7 @@ def mix(*parts: np.ndarray | int) -> np.ndarray:
     depends on every bit and on the order of the parts.
     """
     with np.errstate(over="ignore"):
-        state = np.uint64(0x9E3779B97F4A7C15)
+        state: Any = np.uint64(0x9E3779B97F4A7C15)
         for part in parts:
             value = np.asarray(part)
             value = value.view(np.uint64) if value.dtype == np.int64 else value.astype(np.uint64)
@@ -38,7 +40,7 @@ def below(limit: np.ndarray, *parts: np.ndarray | int) -> np.ndarray:
 def hexadecimal(*words: np.ndarray) -> pa.StringArray:
     """Uint64 columns as strings of 16 hexadecimal digits a word."""
     digits = np.array([f"{byte:02x}" for byte in range(256)], "S2")
-    octets = np.stack([word.astype(">u8") for word in words], axis=1).view(np.uint8)
+    octets = np.stack(words, axis=1).astype(">u8").view(np.uint8)  # after stacking, which makes bytes native
     text = np.ascontiguousarray(digits[octets]).view(np.uint8).ravel()
     offsets = np.arange(len(octets) + 1, dtype=np.int32) * (16 * len(words))
     return pa.StringArray.from_buffers(len(octets), pa.py_buffer(offsets), pa.py_buffer(text))

@@ -62,8 +62,9 @@ def parse_captions(captions: pa.Table, parser: SceneGraphParser) -> tuple[pa.Tab
     said[graph_rows["row"].to_numpy()] = True
     scene_graphs = _with_captions(captions, graph_rows)
     fact_table = _with_captions(captions, fact_rows).append_column("entities", named.take(fact_rows["row"]))
-    rejects = rejects_table("parse", "states_nothing", "the parser finds nothing that the caption states",
-                            captions.filter(pa.array(~said)))
+    rejects = rejects_table(
+        "parse", "states_nothing", "the parser finds nothing that the caption states", captions.filter(pa.array(~said))
+    )
     return scene_graphs, fact_table, rejects
 
 

@@ -15,8 +15,8 @@ from pipeline.numbers import expand, mix, runs
 from pipeline.parts import PartDoFn
 from pipeline.readers.identity import hash64
 from pipeline.readers.rows import RAW_CAPTIONS
-from pipeline.relation import codes
 from pipeline.rejects import count_reasons, rejects_table
+from pipeline.relation import codes
 from pipeline.routing import GroupParts, Route, decode, split, streams_by_table
 from pipeline.store import Receipt, Store, part_name
 from schemas import CAPTIONS, REJECTS
@@ -110,7 +110,8 @@ class _WriteCaptions(PartDoFn):
         raw = decode(tables.get("raw_captions", []), RAW_CAPTIONS)
         unreadable = decode(tables.get("rejects", []), REJECTS)
         captions, repeated = deduplicate(raw)
-        rejects = pa.concat_tables([unreadable.sort_by([(name, "ascending") for name in ("source", "position", "reason", "detail")]), repeated])
+        order = [(name, "ascending") for name in ("source", "position", "reason", "detail")]
+        rejects = pa.concat_tables([unreadable.sort_by(order), repeated])
         name = part_name(part, self._partitions)
         return Receipt(
             part,

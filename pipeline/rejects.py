@@ -23,8 +23,10 @@ def rejects_table(stage: str, reason: str, detail: str | pa.Array, rows: pa.Tabl
     columns["reason"] = pa.array([reason] * len(rows), pa.string())
     columns["detail"] = pa.array([detail] * len(rows), pa.string()) if isinstance(detail, str) else detail
     return pa.table(
-        [columns[field.name].cast(field.type) if field.name in columns else pa.nulls(len(rows), field.type)
-         for field in REJECTS],
+        [
+            columns[field.name].cast(field.type) if field.name in columns else pa.nulls(len(rows), field.type)
+            for field in REJECTS
+        ],
         schema=REJECTS,
     )
 

@@ -116,9 +116,7 @@ def with_text_distractors(rows: pa.Table, config: MiningConfig) -> pa.Table:
 
     A text distractor of a fact (S, P, O) is another image that states (S', P, O) and whose captions do not name S.
     """
-    group, fact, image, subject = (
-        rows[name].to_numpy() for name in ("condition_group", "fact", "image", "subject")
-    )
+    group, fact, image, subject = (rows[name].to_numpy() for name in ("condition_group", "fact", "image", "subject"))
     # One member an image, the first of its facts, in an order that is random but the same everywhere.
     members, member_group, sizes, first_member, group_of_row = _members(group, image, fact, config.seed)
     query, row_query = np.unique(mix(group, _short(subject)), return_inverse=True)
@@ -138,9 +136,7 @@ def with_text_distractors(rows: pa.Table, config: MiningConfig) -> pa.Table:
 
 def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray]:
     """What can be drawn from whole subject groups, as flat arrays (see :func:`draw`)."""
-    group, fact, image, subject, object_ = (
-        rows[name].to_numpy() for name in ("subject_group", "fact", "image", "subject", "object")
-    )
+    group, fact, image, object_ = (rows[name].to_numpy() for name in ("subject_group", "fact", "image", "object"))
     members, member_group, sizes, first_member, group_of_row = _members(group, image, fact, config.seed)
     cell, row_cell = np.unique(mix(group, _short(object_)), return_inverse=True)
     cell_group = np.zeros(len(cell), np.int64)
@@ -307,7 +303,7 @@ def _absent(
     query: np.ndarray,
     query_group: np.ndarray,
 ) -> Absent:
-    """For every query (a group and a thing, as their sorted mixes): the members whose captions do not name the thing."""
+    """For every query, a group and a thing as their sorted mixes: the members whose captions do not name the thing."""
     lists = entities.combine_chunks().take(pa.array(members))
     owner, _ = expand(pc.list_value_length(lists).to_numpy())
     named = mix(group[members][owner], lists.flatten().to_numpy())

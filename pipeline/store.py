@@ -57,7 +57,6 @@ class Receipt:
     totals: dict[str, list[float]] = field(default_factory=dict)
 
 
-
 @dataclass(frozen=True)
 class Store:
     """An output folder, local path or fsspec URL."""

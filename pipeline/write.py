@@ -23,7 +23,6 @@ from pipeline.routing import GroupParts, Route, decode, split, split_sorted
 from pipeline.store import Receipt, Store, part_name
 from schemas import DRAWS, TRIPLETS
 
-
 REQUESTS = pa.schema(
     [
         pa.field("shard", pa.int32(), metadata={"doc": "who asks"}),
@@ -69,7 +68,7 @@ class WriteTriplets(beam.PTransform):
             | "SpreadShards" >> beam.Reshuffle()
             | "RequestFacts" >> Route(lambda shard: request_facts(draws.read(shard), shard))
             | "ByFactPart" >> GroupParts(partitions)
-            | "AnswerRequests" >> Route(lambda group: answer_requests(store, *group, partitions))
+            | "AnswerRequests" >> Route(lambda group: answer_requests(store, group[0], group[1], partitions))
             | "ByShard" >> GroupParts(partitions)
             | "WriteShard" >> beam.ParDo(_WriteShard(self._store, self._step, self._config, draws))
         )
@@ -106,9 +105,7 @@ def request_facts(draws: pa.Table, shard: int) -> Iterator[tuple[int, bytes]]:
     yield from split(table, asked >> 32)
 
 
-def answer_requests(
-    store: Store, part: int, streams: Iterable[bytes], partitions: int
-) -> Iterator[tuple[int, bytes]]:
+def answer_requests(store: Store, part: int, streams: Iterable[bytes], partitions: int) -> Iterator[tuple[int, bytes]]:
     """Send what the requested facts of a part say to the shards that ask."""
     requests = decode(streams, REQUESTS)
     if not len(requests):
@@ -121,7 +118,7 @@ def answer_requests(
 
 def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.Table:
     """The triplets of a shard (schemas.TRIPLETS), sorted by id, from its draws and the answers to its requests."""
-    rows = np.full(len(draws) * len(ROLES), -1, np.int64)
+    rows: np.ndarray = np.full(len(draws) * len(ROLES), -1, np.int64)
     rows[answers["slot"].to_numpy()] = np.arange(len(answers))
     rows = rows.reshape(-1, len(ROLES))
     answers = answers.combine_chunks()

@@ -16,9 +16,7 @@ def _field(name: str, type_: pa.DataType, doc: str, *, nullable: bool = False) -
 
 
 def _schema(table: str, doc: str, fields: list[pa.Field]) -> pa.Schema:
-    return pa.schema(
-        fields, metadata={"facetmine.table": table, "facetmine.schema_version": VERSION, "doc": doc}
-    )
+    return pa.schema(fields, metadata={"facetmine.table": table, "facetmine.schema_version": VERSION, "doc": doc})
 
 
 _IMAGE_KEY = _field(
@@ -77,12 +75,24 @@ FACTS = _schema(
         _field("predicate", pa.string(), "relation facts: verb lemma and prepositions", nullable=True),
         _field("object", pa.string(), "relation facts: head of the other thing", nullable=True),
         _field("attribute", pa.string(), "attribute facts: the value ('red')", nullable=True),
-        _field("axis", pa.string(), "attribute facts: the axis of the value ('color'), null where none is known",
-               nullable=True),
-        _field("confidence", pa.float32(), "probability that the fact is true of the caption, null where the parser "
-               "gives none", nullable=True),
-        _field("entities", pa.list_(pa.string()), "heads of all things that any caption of the image names, and the "
-               "last word of each compound; what is not among them the captions do not show"),
+        _field(
+            "axis",
+            pa.string(),
+            "attribute facts: the axis of the value ('color'), null where none is known",
+            nullable=True,
+        ),
+        _field(
+            "confidence",
+            pa.float32(),
+            "probability that the fact is true of the caption, null where the parser gives none",
+            nullable=True,
+        ),
+        _field(
+            "entities",
+            pa.list_(pa.string()),
+            "heads of all things that any caption of the image names, and the "
+            "last word of each compound; what is not among them the captions do not show",
+        ),
     ],
 )
 
@@ -97,11 +107,13 @@ TRIPLETS = _schema(
         _field("reference_id", pa.string(), "image id of the reference"),
         _field("reference_source", pa.string(), "source of the reference"),
         _field("reference_caption", pa.string(), "caption of the reference that names the subject"),
-        _field("reference_predicate", pa.string(), "what the reference states of the subject: predicate",
-               nullable=True),
+        _field(
+            "reference_predicate", pa.string(), "what the reference states of the subject: predicate", nullable=True
+        ),
         _field("reference_object", pa.string(), "what the reference states of the subject: object", nullable=True),
-        _field("reference_attribute", pa.string(), "what the reference states of the subject: attribute",
-               nullable=True),
+        _field(
+            "reference_attribute", pa.string(), "what the reference states of the subject: attribute", nullable=True
+        ),
         _field("target_id", pa.string(), "image id of the target"),
         _field("target_source", pa.string(), "source of the target"),
         _field("target_caption", pa.string(), "caption of the target that states the condition of the subject"),
@@ -109,18 +121,32 @@ TRIPLETS = _schema(
         _field("target_object", pa.string(), "the fact that satisfies the condition: object", nullable=True),
         _field("target_attribute", pa.string(), "the fact that satisfies the condition: attribute", nullable=True),
         _field("axis", pa.string(), "axis of the condition, attribute kinds only", nullable=True),
-        _field("text_distractor_id", pa.string(), "image id of the negative that satisfies the condition without the "
-               "subject", nullable=True),
+        _field(
+            "text_distractor_id",
+            pa.string(),
+            "image id of the negative that satisfies the condition without the subject",
+            nullable=True,
+        ),
         _field("text_distractor_source", pa.string(), "source of the text distractor", nullable=True),
         _field("text_distractor_caption", pa.string(), "caption of the text distractor", nullable=True),
-        _field("text_distractor_subject", pa.string(), "the other thing that satisfies the condition there",
-               nullable=True),
-        _field("image_distractor_id", pa.string(), "image id of the negative that has the subject without the "
-               "condition", nullable=True),
+        _field(
+            "text_distractor_subject", pa.string(), "the other thing that satisfies the condition there", nullable=True
+        ),
+        _field(
+            "image_distractor_id",
+            pa.string(),
+            "image id of the negative that has the subject without the condition",
+            nullable=True,
+        ),
         _field("image_distractor_source", pa.string(), "source of the image distractor", nullable=True),
         _field("image_distractor_caption", pa.string(), "caption of the image distractor", nullable=True),
-        _field("concreteness", pa.float32(), "mean concreteness (Brysbaert et al. 2014, 1 to 5) of subject and object "
-               "of reference, target and text distractor; null where no word is rated", nullable=True),
+        _field(
+            "concreteness",
+            pa.float32(),
+            "mean concreteness (Brysbaert et al. 2014, 1 to 5) of subject and object "
+            "of reference, target and text distractor; null where no word is rated",
+            nullable=True,
+        ),
         _field("split", pa.string(), "'train' or 'val'; no image is in two splits"),
     ],
 )

@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import duckdb
 import pyarrow as pa
-from fsspec.core import url_to_fs  # type: ignore[import-untyped]
-from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from schemas.manifest import Manifest, ManifestError
 from schemas.tables import TABLES, empty
