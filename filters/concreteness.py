@@ -19,7 +19,7 @@ from filters.distinct import by_distinct
 def rate(names: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Concreteness of things by name, float64, NaN where nothing is rated.
 
-    A name is looked up whole ("ice cream"), then by its last word ("tennis court" is as concrete as "court").
+    A name is looked up whole ("ice cream"), then by its last word ("guard dog" is as concrete as "dog").
     """
     return by_distinct(names, _rate_name, np.float64)
 

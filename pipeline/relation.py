@@ -17,11 +17,14 @@ level * weight triplets or all it has. So subjects come in proportion to their i
 the objects of a subject half way between their own frequency and the published sampler's uniform choice.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters import concreteness, visible
+from filters.distinct import by_distinct
 from pipeline.config import ROWS_PER_SUBJECT_GROUP, TEXT_DISTRACTORS_PER_TARGET, MiningConfig
 from pipeline.numbers import Absent, below, expand, mix, runs, uniform
 from pipeline.readers.identity import hash64
@@ -69,7 +72,7 @@ def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table
         keep[mask] = False
 
     reject("kind_not_mined", codes(facts["kind"].combine_chunks()) != hash64(["relation"])[0])
-    subjects, objects, predicates = codes(subject), codes(object_), codes(predicate)
+    subjects, objects = codes(subject), codes(object_)
     reject("relates_to_itself", subjects == objects)
     if config.visible_only:
         reject("about_the_picture", visible.about_the_picture(subject) | visible.about_the_picture(object_))
@@ -81,7 +84,7 @@ def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table
             | (concreteness.rate(object_) < config.min_concreteness),
         )
     images = facts["image_key"].to_numpy()
-    conditions = mix(predicates, objects)
+    conditions = condition_codes(predicate, object_)
     kept = np.flatnonzero(keep)
     _, first = np.unique(mix(images, subjects, conditions)[kept], return_index=True)
     repeated = keep.copy()
@@ -247,6 +250,37 @@ def codes(names: pa.Array) -> np.ndarray:
     encoded = names.dictionary_encode()  # of a dictionary array, itself
     hashes = np.append(hash64(encoded.dictionary.to_pylist()), np.int64(0))
     return hashes[encoded.indices.fill_null(len(hashes) - 1).to_numpy()]
+
+
+def condition_codes(predicates: pa.Array, objects: pa.Array) -> np.ndarray:
+    """Uint64 hashes of the conditions "predicate object", equal where the words are: "on" "top shelf", "on top" "shelf".
+
+    A polynomial in the words' hashes, which can be joined without joining the strings.
+    """
+    with np.errstate(over="ignore"):
+        return mix(
+            by_distinct(predicates, _phrase, np.uint64) * by_distinct(objects, _phrase_power, np.uint64)
+            + by_distinct(objects, _phrase, np.uint64)
+        )
+
+
+_BASE = 0x9E3779B97F4A7C15
+
+
+def _phrase(words: str) -> int:
+    total = 0
+    for word in words.split():
+        total = (total * _BASE + _word(word)) % 2**64
+    return total
+
+
+def _phrase_power(words: str) -> int:
+    return pow(_BASE, len(words.split()), 2**64)
+
+
+@lru_cache(maxsize=1 << 18)
+def _word(word: str) -> int:
+    return int(hash64([word])[0])
 
 
 def _entity_codes(facts: pa.Table) -> pa.ListArray:

@@ -18,7 +18,7 @@ from pipeline.mine import draws_path
 from pipeline.numbers import hexadecimal, mix
 from pipeline.parts import PartDoFn
 from pipeline.readers.identity import hash64
-from pipeline.relation import codes
+from pipeline.relation import condition_codes
 from pipeline.routing import GroupParts, Route, decode, split, split_sorted
 from pipeline.store import Receipt, Store, part_name
 from schemas import DRAWS, TRIPLETS
@@ -144,8 +144,8 @@ def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.
 def _ids(kind: str, answers: pa.Table, reference: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two uint64 a triplet: hashes of its kind, condition, reference image and target image."""
     image = answers["image_key"].to_numpy()
-    predicate, object_ = (codes(answers[name].combine_chunks()) for name in ("predicate", "object"))
-    parts = hash64([kind])[0], predicate[target], object_[target], image[reference], image[target]
+    condition = condition_codes(*(answers[name].combine_chunks() for name in ("predicate", "object")))
+    parts = hash64([kind])[0], condition[target], image[reference], image[target]
     return mix(*parts), mix(*reversed(parts))
 
 
