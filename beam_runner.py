@@ -1,60 +1,77 @@
-"""facetmine's entry point: options to stages to summary. ``facetmine ...`` and ``python beam_runner.py ...`` are one."""
+"""facetmine's entry point: options to stages to summary, for ``facetmine ...`` and ``python beam_runner.py ...``."""
 
+import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 logging.getLogger().addFilter(lambda record: "apitools not found" not in str(record.msg))  # Beam says so on import
 
 from rich.console import Console  # noqa: E402
 
-from pipeline import inspect, options, query, summary  # noqa: E402
+from pipeline import demo, inspect, interruption, options, query, summary  # noqa: E402
 from pipeline.job import Job  # noqa: E402
 from pipeline.readers import InputError  # noqa: E402
-from pipeline.runner import Runner, RunError, UsageError  # noqa: E402
+from pipeline.runner import RunError, Runner, UsageError, explain  # noqa: E402
 from pipeline.store import StoreError  # noqa: E402
+
+SECONDS_TO_WIND_UP = 10.0
+"""How long an interrupted run may take to end what its runner has started elsewhere."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; the exit status is 0, 1 for failure, 2 for bad usage, 130 for Ctrl-C."""
+    """Run a subcommand; the exit status is 0, 1 for failure, 2 for bad usage, 130 for Ctrl-C, 143 for SIGTERM."""
+    verbose = False
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a caption may hold what the terminal's encoding does not
     try:
         given, beam_options = options.parse_arguments(arguments)
         if given.command == "query":
             return query.run(given)
         if given.command == "inspect":
             return inspect.run(given)
-        return _run_stages(given, Runner(beam_options, verbose=given.verbose))
+        verbose = given.verbose
+        if given.command == "demo":
+            given.input = [str(demo.write_captions(Path(f"{given.output}-captions")))]
+        return _run_stages(given, Runner(beam_options, verbose=verbose))
     except (UsageError, InputError) as error:
         return _fail(str(error), 2)
     except (StoreError, RunError, OSError) as error:
-        if "given" in locals() and getattr(given, "verbose", False):
+        if verbose:
             raise
-        return _fail(str(error), 1)
+        return _fail(str(error) if isinstance(error, RunError) else explain(error), 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; run the same command again to go on where it was", 130)
+        return _fail("interrupted", 130)
 
 
-def _run_stages(given, runner: Runner) -> int:  # type: ignore[no-untyped-def]
+def _run_stages(given: argparse.Namespace, runner: Runner) -> int:
     _set_up_logs(given.verbose)
-    job = Job(given.output, runner, force=given.force)
-    runner.check_output(job.store.is_local)
-    with runner.session():
-        if getattr(given, "input", None):
-            job.read(given.input, given.input_format, given.partitions)
-        if given.command in ("run", "parse"):
-            job.parse(given.parser)
-        if given.command in ("run", "mine"):
-            job.mine(options.mining_config(given))
-            job.write()
-        manifest = job.write_manifest()
-    summary.print_summary(manifest, given.output, Console())
+    with interruption.ends_process(0 if runner.is_embedded else SECONDS_TO_WIND_UP):
+        job = Job(given.output, runner, force=given.force)
+        runner.check_output(job.store.is_local)
+        with runner.session():
+            if getattr(given, "input", None):
+                job.read(given.input, given.input_format, given.partitions)
+            if given.command in ("run", "demo", "parse"):
+                job.parse(given.parser)
+            if given.command in ("run", "demo", "mine"):
+                job.mine(options.mining_config(given))
+                job.write()
+            manifest = job.write_manifest()
+    with query.quiet_broken_pipe():
+        summary.print_summary(manifest, given.output)
+        if given.command == "demo":
+            demo.show(given.output, given.input[0], Console())
     return 0
 
 
 def _set_up_logs(verbose: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL, handlers=[handler], force=True)
     logging.getLogger("facetmine").setLevel(logging.INFO)
 
 

@@ -1,6 +1,5 @@
 """``facetmine demo``: the whole job on 5,920 real web captions that ship with facetmine."""
 
-import argparse
 import csv
 import json
 from importlib.resources import files
@@ -11,7 +10,9 @@ from rich.table import Table
 
 from schemas import views
 
-TRIPLETS_SHOWN = 5
+TRIPLETS_SHOWN = 6
+CHARACTERS_SHOWN = 55
+"""Only triplets whose captions are all this short are shown, so that the table is one."""
 
 
 def write_captions(folder: Path) -> Path:
@@ -19,31 +20,30 @@ def write_captions(folder: Path) -> Path:
 
     They are the captions of the hand-labelled set of Conceptual Captions (``parsers/data/web``), without their labels.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for name in ("train", "dev"):
+        text = files("parsers").joinpath(f"data/web/{name}.tsv").read_text(encoding="utf-8")
+        for row, record in enumerate(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)):
+            lines.append(json.dumps({"image_id": f"{name}-{row:04d}", "caption": record["caption"]}) + "\n")
+    content = "".join(lines)
     path = folder / "web_captions.jsonl"
-    with path.open("w", encoding="utf-8") as file:
-        for name in ("train", "dev"):
-            text = files("parsers").joinpath(f"data/web/{name}.tsv").read_text(encoding="utf-8")
-            for row, record in enumerate(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)):
-                print(json.dumps({"image_id": f"{name}-{row:04d}", "caption": record["caption"]}), file=file)
+    if not path.is_file() or path.read_text(encoding="utf-8") != content:  # a file written anew is another input
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
     return path
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-o", "--output", "--out", default="out/demo", metavar="OUT", help="output folder (default: %(default)s)"
-    )
-    parser.add_argument("--force", action="store_true", help="redo what is done")
-
-
-def show(output: str, captions: Path, console: Console) -> None:
+def show(output: str, captions: str, console: Console) -> None:
     """A few triplets as a table, and what to try next."""
-    table = Table("subject", "condition", "reference", "target", "text distractor", "image distractor", show_lines=True)
+    table = Table("subject, condition", "reference", "target", "text distractor", "image distractor", show_lines=True)
     rows = views.connect(output).execute(
-        """SELECT subject, condition, reference_caption, target_caption, text_distractor_caption,
+        """SELECT subject || chr(10) || '+ ' || condition, reference_caption, target_caption, text_distractor_caption,
                   image_distractor_caption
-           FROM sample_triplets(?, seed := 3)""",
-        [TRIPLETS_SHOWN],
+           FROM sample_triplets(1000, seed := 3)
+           WHERE greatest(length(reference_caption), length(target_caption), length(text_distractor_caption),
+                          length(image_distractor_caption)) <= ?
+           LIMIT ?""",
+        [CHARACTERS_SHOWN, TRIPLETS_SHOWN],
     )
     for row in rows.fetchall():
         table.add_row(*row)

@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 
 import duckdb
-from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+from fsspec.core import url_to_fs
 from rich import box
 from rich.console import Console, Group
 from rich.filesize import decimal

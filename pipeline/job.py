@@ -6,9 +6,11 @@ that broke off goes on with the parts that lack a receipt. Reading or parsing an
 ``force``; mining anew does not, because everything it needs is still there.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import logging
 import os
@@ -16,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -24,12 +27,12 @@ import numpy as np
 from pipeline import mine, progress, readers, relation
 from pipeline.config import MiningConfig
 from pipeline.parse import ParseCaptions
-from pipeline.read import ReadCaptions
+from pipeline.read import ReadCaptions, splits_step
 from pipeline.runner import Runner
 from pipeline.store import STAGES, Receipt, Store, StoreError
 from pipeline.write import WriteTriplets
 from schemas import VERSION
-from schemas.manifest import FileEntry, InputEntry, Manifest, Stage
+from schemas.manifest import FileEntry, InputEntry, Manifest, ManifestError, Stage
 
 _LOG = logging.getLogger("facetmine")
 
@@ -95,10 +98,14 @@ class Job:
                 lambda pipeline: pipeline | "Read" >> ReadCaptions(splits, unreadable, self.store, step, partitions),
             )  # fmt: skip
             stage = _stage_of(receipts)
+            read = [self.store.receipt(splits_step(step), number) for number in range(len(splits))]
+            _check_shuffle("rows", len(unreadable) + sum(receipt.rows_in for receipt in read if receipt), stage.rows_in)
             if not stage.rows_out:
                 reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in stage.rejects.items()) or "no rows"
-                raise StoreError(f"no caption could be read from {', '.join(inputs)} ({reasons}); see {self.store.root}"
-                                 "/rejects for every row and why")
+                raise StoreError(
+                    f"no caption could be read from {', '.join(inputs)} ({reasons}); see {self.store.root}/rejects "
+                    "for every row and why"
+                )
             return stage, {}
 
         return self._run("read", fingerprint, configuration, work)
@@ -164,13 +171,11 @@ class Job:
             return _stage_of(receipts), {}
 
         stage = self._run("write", fingerprint, {}, work)
-        for name in self.store.names(STAGES):
-            if name.startswith("mine-"):
-                self.store.remove(f"{STAGES}/{name}")  # index and draws, of use only until the triplets are written
+        self._remove_steps("mine-")  # index and draws, of use only until the triplets are written
         return stage
 
     def write_manifest(self) -> Manifest:
-        """Write manifest.json: what the done stages did, from what and how."""
+        """Write manifest.json: what the done stages did, from what and how. One that says so already stays as it is."""
         marks = {name: mark for name in ORDER if (mark := self._mark(name)) and mark.stage is not None}
         inputs = marks["read"].configuration["inputs"] if "read" in marks else []
         manifest = Manifest(
@@ -187,6 +192,10 @@ class Job:
             libraries=_library_versions(),
             stages={name: mark.stage for name, mark in marks.items() if mark.stage is not None},
         )
+        with contextlib.suppress(ManifestError):
+            there = Manifest.read(self.store.root)
+            if dataclasses.replace(manifest, created=there.created) == there:
+                return there
         manifest.write(self.store.root)
         return manifest
 
@@ -198,14 +207,26 @@ class Job:
         )  # fmt: skip
         yields = _total(receipts, "yields").astype(np.int64)
         facts, with_text, usable = _total(receipts, "facts").astype(np.int64).tolist()
-        wanted = usable if config.triplets is None else config.triplets
-        level = relation.choose_level(yields, wanted)
-        draw_step = f"{step}.draw"
-        draws = self._step(
-            "mine", draw_step, config.partitions, "draws",
-            lambda pipeline: pipeline | "Draw" >> mine.DrawTriplets(self.store, index_step, draw_step, config, level),
-        )  # fmt: skip
         stage = self._mined(index_step, config)
+        _check_shuffle("facts", stage.rows_out, facts)
+        wanted = usable if config.triplets is None else config.triplets
+        # The yields count a triplet that two subjects make ("man", "person") twice; it is dropped once when the draws
+        # meet. Where that leaves too few, a higher level is drawn anew.
+        needed = wanted
+        for round_ in itertools.count():
+            level = relation.choose_level(yields, needed)
+            draw_step = f"{step}.draw{round_}"
+            transform = mine.DrawTriplets(self.store, index_step, draw_step, config, level)
+            draws = self._step(
+                "mine", draw_step, config.partitions, "draws",
+                lambda pipeline, t=transform: pipeline | "Draw" >> t,  # type: ignore[misc]
+            )  # fmt: skip
+            distinct, repeats = (int(_total(draws, name)[0]) for name in ("draws", "repeats"))
+            at_level = int(yields[np.searchsorted(relation.LEVELS, level)])
+            _check_shuffle("draws", at_level, distinct + repeats)
+            if distinct >= wanted or np.isinf(level):
+                break
+            needed = max(at_level + 1, needed * wanted // max(distinct, 1))
         keep = self._keep(draws, wanted, config)
         if sum(keep) < wanted:
             stage.notes.append(
@@ -223,6 +244,7 @@ class Job:
             lambda pipeline: pipeline | "Index" >> mine.IndexFacts(self.store, index_step, config),
         )  # fmt: skip
         stage = self._mined(index_step, config)
+        _check_shuffle("facts", 2 * stage.rows_out, int(_total(receipts, "rows")[0]))
         weights = np.array([receipt.totals["weight"][0] for receipt in receipts if "weight" in receipt.totals])
         wanted = stage.rows_out if config.triplets is None else config.triplets
         draw_steps: list[str] = []
@@ -237,8 +259,9 @@ class Job:
                 self.store, index_step, draw_step, config, quotas.tolist(), len(draw_steps)
             )  # fmt: skip
             draws += self._step(
-                "mine", draw_step, config.partitions, "draws", lambda pipeline, t=transform: pipeline | "Draw" >> t
-            )
+                "mine", draw_step, config.partitions, "draws",
+                lambda pipeline, t=transform: pipeline | "Draw" >> t,  # type: ignore[misc]
+            )  # fmt: skip
             draw_steps.append(draw_step)
             tried += trying
             accepted = int(_total(draws, "draws")[0])
@@ -311,25 +334,30 @@ class Job:
     ) -> Stage:
         """Do a stage, or skip it when it is done."""
         mark = self._mark(name)
-        if mark and mark.fingerprint != fingerprint and name in ("read", "parse") and not self.force:
+        same = mark is not None and mark.fingerprint == fingerprint
+        if mark and not same and (name == "parse" or (name == "read" and mark.stage)) and not self.force:
             raise StoreError(
                 f"{self.store.root} holds another run ({_difference(mark.configuration, configuration)}). Choose "
                 "another output folder, or replace that run with --force"
             )
-        if mark and mark.stage and mark.fingerprint == fingerprint and not self.force:
-            if all(self.store.has(file) for file in mark.stage.files) and intact(mark):
-                _LOG.info("%-5s is done already (same inputs and configuration), skipped", name)
-                return mark.stage
+        if mark and mark.stage and same and not self.force and not self._lost(mark.stage) and intact(mark):
+            _LOG.info("%-5s is done already (same inputs and configuration), skipped", name)
+            return mark.stage
         step = f"{name}-{fingerprint[:12]}"
-        self._clear(name, keep=None if self.force or (mark and mark.stage) else step)
+        goes_on = mark is not None and mark.stage is None and same and not self.force
+        self._clear(name, keep=step if goes_on else None)
+        if not same:
+            for later in ORDER[ORDER.index(name) + 1 :]:  # what rests on the tables that are about to change
+                self._clear(later, keep=None)
+                self.store.remove(f"{STAGES}/{later}.json")
         self._save(name, Mark(fingerprint, configuration))
         _LOG.info("%-5s starts", name)
         began = time.monotonic()
         stage, memory = work(step)
         stage.fingerprint, stage.seconds = fingerprint, round(time.monotonic() - began, 2)
         self._save(name, Mark(fingerprint, configuration, stage, memory))
-        if name != "mine":
-            self.store.remove(f"{STAGES}/{step}")  # the mark has all that its receipts say
+        if name != "mine":  # its draws are still to be written
+            self._remove_steps(step)  # the mark has all that the receipts say
         rate = stage.rows_in / max(stage.seconds, 1e-3)
         _LOG.info("%-5s done: %s rows in, %s out, %.1f s, %s/s", name, f"{stage.rows_in:,}", f"{stage.rows_out:,}",
                   stage.seconds, f"{rate:,.0f}")  # fmt: skip
@@ -350,15 +378,27 @@ class Job:
                     if file.startswith(prefix):
                         self.store.remove(f"{folder}/{file}")
 
+    def _remove_steps(self, prefix: str) -> None:
+        for name in self.store.names(STAGES):
+            if name.startswith(prefix):
+                self.store.remove(f"{STAGES}/{name}")
+
     def _done(self, name: str) -> Mark:
+        """The mark of an earlier stage, which this run has not done itself."""
         mark = self._mark(name)
+        command = {"read": "parse --input CAPTIONS", "parse": "parse --input CAPTIONS", "mine": "mine"}[name]
+        advice = f"Run `facetmine {command} --output {self.store.root}` first"
         if mark is None or mark.stage is None:
-            before = "facetmine run" if name == "read" else f"facetmine {'parse' if name == 'parse' else 'mine'}"
-            raise StoreError(
-                f"{self.store.root} has no finished stage {name}. Run `{before} --input CAPTIONS --output "
-                f"{self.store.root}` first"
-            )
+            raise StoreError(f"{self.store.root} has no finished stage {name}. {advice}")
+        lost = self._lost(mark.stage)
+        if lost:
+            more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
+            raise StoreError(f"{self.store.root}/{lost[0]}{more} of stage {name} is gone or cut short. {advice}")
         return mark
+
+    def _lost(self, stage: Stage) -> list[str]:
+        """Paths of files that the stage has written and that are gone or cut short."""
+        return [file.path for file in stage.files if not self.store.has(file)]
 
     def _facts(self) -> Mark:
         """The mark of stage parse, with the partitions of the facts."""
@@ -381,18 +421,26 @@ class Job:
         value = self.store.read_json(f"{STAGES}/{name}.json")
         if value is None:
             return None
-        if value["stage"] is not None:
-            files = [FileEntry(**entry) for entry in value["stage"]["files"]]
-            value["stage"] = Stage(**{**value["stage"], "files": files})
-        return Mark(**value)
+        try:
+            if value["stage"] is not None:
+                files = [FileEntry(**entry) for entry in value["stage"]["files"]]
+                value["stage"] = Stage(**{**value["stage"], "files": files})
+            return Mark(**value)
+        except (KeyError, TypeError, ValueError):
+            if self.force:
+                return None
+            raise StoreError(
+                f"{self.store.root}/{STAGES}/{name}.json is of another version of facetmine. Choose another output "
+                "folder, or replace that run with --force"
+            ) from None
 
     def _save(self, name: str, mark: Mark) -> None:
         self.store.write_json(f"{STAGES}/{name}.json", asdict(mark))
 
     def _check_folder(self) -> None:
-        if self.store.is_local and os.path.isfile(self.store.path("")):
+        if self.store.is_local and Path(self.store.path("")).is_file():
             raise StoreError(f"{self.store.root} is a file; give a folder as --output")
-        names = self.store.names()
+        names = [name for name in self.store.names() if not name.startswith(".")]
         if names and STAGES not in names and "manifest.json" not in names:
             raise StoreError(
                 f"{self.store.root} holds {', '.join(names[:3])}{' ...' if len(names) > 3 else ''} and no facetmine "
@@ -417,6 +465,19 @@ def _stage_of(receipts: Sequence[Receipt]) -> Stage:
 
 def _total(receipts: Sequence[Receipt], name: str) -> np.ndarray:
     return np.sum([receipt.totals[name] for receipt in receipts if name in receipt.totals], axis=0)
+
+
+def _check_shuffle(what: str, sent: int, arrived: int) -> None:
+    """Rows in = rows out holds for the runner too.
+
+    Raises:
+        StoreError: it does not.
+    """
+    if sent != arrived:
+        raise StoreError(
+            f"the runner was given {sent:,} {what} to group and gave back {arrived:,}: it loses data in this mode. Run "
+            "the same command with another runner or running mode"
+        )
 
 
 def _fingerprint(stage: str, before: str | None, configuration: dict[str, Any]) -> str:

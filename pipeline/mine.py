@@ -225,11 +225,12 @@ class _IndexGenecis(PartDoFn):
 
     def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
         rows = decode(streams, genecis.ROWS)
+        totals: dict[str, list[float]] = {"rows": [len(rows)]}
         if part < self._config.partitions:
             index = genecis.index_subjects(rows)
-            totals = {"weight": [float(index["weight"].sum())]}
+            totals["weight"] = [float(index["weight"].sum())]
         else:
-            index, totals = genecis.index_objects(rows), {}
+            index = genecis.index_objects(rows)
         self.store.write_arrays(_index(self.step, part), index)
         return Receipt(part, totals=totals)
 

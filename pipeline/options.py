@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -12,7 +13,7 @@ from pipeline import inspect, query
 from pipeline.config import KINDS, MiningConfig
 from pipeline.presets import PRESETS
 from pipeline.readers import FORMATS
-from pipeline.runner import UsageError, parse_beam_options
+from pipeline.runner import UsageError, parse_beam_options, unknown_argument
 
 DESCRIPTION = """\
 Turn captioned images into conditional triplets: reference image, text condition, target image, hard negatives.
@@ -26,6 +27,9 @@ Options of Apache Beam may follow: --runner DirectRunner|DaskRunner|PrismRunner|
 such as --direct_num_workers 4 --direct_running_mode multi_processing, or --dask_client_address tcp://HOST:8786.
 A stage that is done for the same inputs and configuration is skipped; one that broke off goes on where it was.
 """
+
+
+DEFAULT_PARTITIONS = 16
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, PipelineOptions]:
@@ -42,8 +46,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> tuple[argparse.Namespace
         raise SystemExit(2)
     given, rest = parser.parse_known_args(arguments)
     if rest and not given.takes_beam_options:
-        raise UsageError(f"unknown argument {rest[0]} (facetmine {given.command} --help lists the options)")
-    return given, parse_beam_options(rest)
+        raise UsageError(f"{unknown_argument(rest[0], given.own_options)} {_see_help(f'facetmine {given.command}')}")
+    try:
+        return given, parse_beam_options(rest, given.own_options)
+    except UsageError as error:
+        raise UsageError(f"{error} {_see_help(f'facetmine {given.command}')}") from None
 
 
 def mining_config(given: argparse.Namespace) -> MiningConfig:
@@ -55,12 +62,17 @@ def mining_config(given: argparse.Namespace) -> MiningConfig:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise UsageError(f"{message} ({self.prog} --help lists the options)")
+        raise UsageError(f"{message} {_see_help(self.prog)}")
+
+
+def _see_help(program: str) -> str:
+    return f"({program} --help lists the options)"
 
 
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser(prog="facetmine", description=DESCRIPTION, formatter_class=raw, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"facetmine {version('facetmine')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(name: str, told: str, *, beam: bool) -> argparse.ArgumentParser:
@@ -85,14 +97,24 @@ def _parser() -> argparse.ArgumentParser:
     mine = command("mine", "Stages mine and write: the facts of OUT to triplets, as often as you like.", beam=True)
     _add_mining(mine)
     _add_output(mine)
+    demo = command("demo", "All stages on 5,920 web captions that ship with facetmine.", beam=True)
+    _add_parser(demo)
+    _add_mining(demo)
+    _add_output(demo, default="out/demo")
+    demo.set_defaults(input_format=None, partitions=DEFAULT_PARTITIONS)
     query.add_arguments(command("query", "SQL over the tables of OUT, in DuckDB.", beam=False))
     inspect.add_arguments(command("inspect", "What OUT holds: stages, counts, sample triplets.", beam=False))
+    for sub in commands.choices.values():
+        sub.set_defaults(own_options=list(sub._option_string_actions))
     return parser
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_output(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     group = parser.add_argument_group("output")
-    group.add_argument("-o", "--output", "--out", required=True, metavar="OUT", help="folder of the tables")
+    group.add_argument(
+        "-o", "--output", "--out", required=default is None, default=default, metavar="OUT",
+        help="folder of the tables" + (f" (default {default})" if default else ""),
+    )  # fmt: skip
     group.add_argument("--force", action="store_true", help="redo finished stages, and replace another run in OUT")
     group.add_argument("--verbose", action="store_true", help="show the runner's log, and the traceback of a failure")
 
@@ -108,8 +130,8 @@ def _add_input(parser: argparse.ArgumentParser, *, required: bool) -> None:
         help=f"what the inputs are, where that cannot be told from them: {', '.join(sorted(FORMATS))}",
     )  # fmt: skip
     group.add_argument(
-        "--partitions", type=_whole(1, 100_000), default=16, metavar="N",
-        help="parts of every table (default 16); one for every 250,000 captions is a good number",
+        "--partitions", type=_whole(1, 100_000), default=DEFAULT_PARTITIONS, metavar="N",
+        help="parts of every table (default %(default)s); one for every 250,000 captions is a good number",
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _LOG = logging.getLogger("facetmine")
 SECONDS_BETWEEN_LOG_LINES = 30.0
 _SECONDS_BETWEEN_LOOKS = 0.5
+_shown: list[tuple[threading.Event, threading.Thread]] = []
 
 
 @contextlib.contextmanager
@@ -25,19 +26,28 @@ def watch(stage: str, parts: int, rows_done: Callable[[], tuple[int, int]], unit
         rows_done: gives parts and rows done so far; called twice a second from a thread of its own.
         unit: what the rows are.
     """
-    stop = threading.Event()
+    over = threading.Event()
     show = _show_live if sys.stderr.isatty() else _show_log
-    thread = threading.Thread(target=show, args=(stage, parts, rows_done, unit, stop), daemon=True)
+    thread = threading.Thread(target=show, args=(stage, parts, rows_done, unit, over), daemon=True)
     thread.start()
+    _shown.append((over, thread))
     try:
         yield
     finally:
-        stop.set()
+        over.set()
         thread.join()
+        _shown.clear()
+
+
+def stop() -> None:
+    """Take the live line off the terminal, before the process ends within a block of :func:`watch`."""
+    for event, thread in _shown:
+        event.set()
+        thread.join(timeout=1)
 
 
 def _show_live(
-    stage: str, parts: int, rows_done: Callable[[], tuple[int, int]], unit: str, stop: threading.Event
+    stage: str, parts: int, rows_done: Callable[[], tuple[int, int]], unit: str, over: threading.Event
 ) -> None:
     columns = (
         TextColumn("{task.description:<6}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"),
@@ -49,15 +59,15 @@ def _show_live(
         while True:
             done, rows = rows_done()
             bar.update(task, completed=done, told=pace.told(done, rows))
-            if stop.wait(_SECONDS_BETWEEN_LOOKS):
+            if over.wait(_SECONDS_BETWEEN_LOOKS):
                 return
 
 
 def _show_log(
-    stage: str, parts: int, rows_done: Callable[[], tuple[int, int]], unit: str, stop: threading.Event
+    stage: str, parts: int, rows_done: Callable[[], tuple[int, int]], unit: str, over: threading.Event
 ) -> None:
     pace = _Pace(parts, unit)
-    while not stop.wait(SECONDS_BETWEEN_LOG_LINES):
+    while not over.wait(SECONDS_BETWEEN_LOG_LINES):
         done, rows = rows_done()
         _LOG.info("%s: %d of %d parts %s", stage, done, parts, pace.told(done, rows))
 

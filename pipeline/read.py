@@ -43,14 +43,19 @@ class ReadCaptions(beam.PTransform):
         self._store, self._step, self._partitions = store, step, partitions
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        partitions = self._partitions
+        store, step, partitions = self._store, self._step, self._partitions
         unreadable = readers.rejects_table(self._unreadable)
 
         def route(item: tuple[int, readers.Split | None]) -> Iterator[tuple[int, bytes]]:
             number, split_ = item
             if split_ is None:
-                return split(unreadable, np.zeros(len(unreadable), np.int64))
-            return route_split(number, split_, partitions)
+                yield from split(unreadable, np.zeros(len(unreadable), np.int64))
+                return
+            rows = 0
+            for captions, rejects in readers.read(split_):
+                rows += len(captions) + len(rejects)
+                yield from route_batch(captions, rejects, number, partitions)
+            store.write_receipt(splits_step(step), Receipt(number, rows_in=rows))
 
         return (
             pipeline
@@ -62,14 +67,16 @@ class ReadCaptions(beam.PTransform):
         )
 
 
-def route_split(number: int, split_: readers.Split, partitions: int) -> Iterator[tuple[int, bytes]]:
-    """Read a split; captions go to the part of their image, rejects to the part of the split."""
-    for captions, rejects in readers.read(split_):
-        if len(captions):
-            part = hash64(captions["image_id"].to_pylist()).view(np.uint64) % np.uint64(partitions)
-            yield from split(captions, part.astype(np.int64))
-        if len(rejects):
-            yield from split(rejects, np.full(len(rejects), number % partitions))
+def route_batch(captions: pa.Table, rejects: pa.Table, number: int, partitions: int) -> Iterator[tuple[int, bytes]]:
+    """Captions of a split go to the part of their image, rejects to the part of the split's number."""
+    part = hash64(captions["image_id"].to_pylist()).view(np.uint64) % np.uint64(partitions)
+    yield from split(captions, part.astype(np.int64))
+    yield from split(rejects, np.full(len(rejects), number % partitions))
+
+
+def splits_step(step: str) -> str:
+    """Where the receipts of the splits are, which say how many rows each holds."""
+    return f"{step}.splits"
 
 
 def deduplicate(raw: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -253,9 +253,10 @@ def codes(names: pa.Array) -> np.ndarray:
 
 
 def condition_codes(predicates: pa.Array, objects: pa.Array) -> np.ndarray:
-    """Uint64 hashes of the conditions "predicate object", equal where the words are: "on" "top shelf", "on top" "shelf".
+    """Uint64 hashes of the conditions "predicate object", equal where the words are.
 
-    A polynomial in the words' hashes, which can be joined without joining the strings.
+    So "on" and "top shelf" are the same condition as "on top" and "shelf". The hash is a polynomial in the words'
+    hashes, which can be joined without joining the strings.
     """
     with np.errstate(over="ignore"):
         return mix(

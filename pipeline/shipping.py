@@ -5,6 +5,8 @@ import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
+import io
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -30,24 +32,64 @@ def build_wheel(folder: Path) -> Path:
     )
     contents = {name: path.read_bytes() for name, path in _sources()}
     contents[f"{information}/METADATA"] = metadata.encode()
-    contents[f"{information}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: facetmine\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    contents[f"{information}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: facetmine\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
     records = [f"{name},sha256={_digest(content)},{len(content)}" for name, content in contents.items()]
     contents[f"{information}/RECORD"] = "\n".join([*records, f"{information}/RECORD,,", ""]).encode()
     wheel = folder / f"facetmine-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(wheel, "w") as archive:
         for name, content in contents.items():
-            archive.writestr(name, content)
+            entry = zipfile.ZipInfo(name)  # without the time of day: the same sources make the same wheel
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return wheel
 
 
 def upload_to_dask(address: str | None, scheduler_file: str | None) -> None:
-    """Give the workers of a running Dask cluster the facetmine that is running, also those that join later."""
+    """Give a running Dask cluster the facetmine that is running: its scheduler, its workers, and those that join later.
+
+    It takes the place of a facetmine that they have, and of one that another run gave them.
+
+    Raises:
+        OSError: no scheduler answers there.
+    """
     import distributed
 
-    with tempfile.TemporaryDirectory() as folder, distributed.Client(address, scheduler_file=scheduler_file) as client:
-        archive = Path(folder) / "facetmine.zip"
-        archive.write_bytes(build_wheel(Path(folder)).read_bytes())
-        client.upload_file(str(archive))
+    with tempfile.TemporaryDirectory() as temporary:
+        wheel = build_wheel(Path(temporary)).read_bytes()
+    place = f"facetmine-{hashlib.sha256(wheel).hexdigest()[:16]}"
+    modules = MODULES
+
+    # Functions and classes of this function travel by value: who gets them cannot import this module yet.
+    def install(folder: str) -> None:
+        target = str(Path(folder, place))
+        if target in sys.path:
+            return
+        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+            archive.extractall(target)
+        sys.path[:] = [target, *(path for path in sys.path if not Path(path).name.startswith("facetmine-"))]
+        for name in list(sys.modules):
+            if name.partition(".")[0] in modules:
+                del sys.modules[name]
+        importlib.invalidate_caches()
+
+    class ForWorkers(distributed.WorkerPlugin):
+        name = "facetmine-worker"
+
+        def setup(self, worker: distributed.Worker) -> None:
+            install(worker.local_directory)
+
+    class ForScheduler(distributed.SchedulerPlugin):
+        name = "facetmine-scheduler"
+
+        async def start(self, scheduler: distributed.Scheduler) -> None:
+            self.folder = tempfile.TemporaryDirectory(prefix="facetmine-")
+            install(self.folder.name)
+
+    with distributed.Client(address, scheduler_file=scheduler_file) as client:
+        client.register_plugin(ForScheduler())
+        client.register_plugin(ForWorkers())
 
 
 def _sources() -> Iterator[tuple[str, Path]]:

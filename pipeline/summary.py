@@ -6,8 +6,18 @@ from rich.table import Table
 from schemas.manifest import Manifest
 
 
-def print_summary(manifest: Manifest, output: str, console: Console) -> None:
-    """The stages as a table, their notes, and where the output is."""
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError that rich handles when it calls this; rich itself would exit with status 1
+
+
+def print_summary(manifest: Manifest, output: str) -> None:
+    """The stages as a table, their notes, and where the output is.
+
+    Raises:
+        BrokenPipeError: the reader of standard output has gone.
+    """
+    console = _Console()
     table = Table(title=None, header_style="bold", pad_edge=False)
     for column, justify in (("stage", "left"), ("rows in", "right"), ("rows out", "right"), ("rejects", "left"),
                             ("seconds", "right"), ("rows in/s", "right")):  # fmt: skip

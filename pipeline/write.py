@@ -20,7 +20,7 @@ from pipeline.parts import PartDoFn
 from pipeline.readers.identity import hash64
 from pipeline.relation import condition_codes
 from pipeline.routing import GroupParts, Route, decode, split, split_sorted
-from pipeline.store import Receipt, Store, part_name
+from pipeline.store import Receipt, Store, StoreError, part_name
 from schemas import DRAWS, TRIPLETS
 
 REQUESTS = pa.schema(
@@ -121,6 +121,9 @@ def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.
     rows: np.ndarray = np.full(len(draws) * len(ROLES), -1, np.int64)
     rows[answers["slot"].to_numpy()] = np.arange(len(answers))
     rows = rows.reshape(-1, len(ROLES))
+    asked = np.stack([draws[role].is_valid().to_numpy() for role in ROLES], axis=1)
+    if lost := int((asked & (rows < 0)).sum()):
+        raise StoreError(f"{lost:,} of the facts that a shard asked for did not come back: the runner loses data")
     answers = answers.combine_chunks()
     high, low = _ids("relation", answers, *rows.T[:2])
     order = np.lexsort((low, high))  # stable, and the draws are in an order of their own

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
-import fsspec.core  # type: ignore[import-untyped]
+import fsspec
+import fsspec.core
 
 from . import columnar, text
 from .files import GZIP_MAGIC, FileInfo, Split, StreamError, blocks, open_binary

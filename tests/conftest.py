@@ -1,0 +1,99 @@
+"""What several test files share: captions, the command as users run it, and programs beside it."""
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from commands import ROOT, facetmine, processes_of_group
+
+COMMON = {"man", "woman", "boy", "girl", "dog", "cat", "people", "car", "bird", "child"}
+
+
+@pytest.fixture(scope="session")
+def captions_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600 captions of the web as JSON Lines, of images about things that other images are about too."""
+    with (ROOT / "parsers/data/web/train.tsv").open(encoding="utf-8", newline="") as file:
+        captions = [row["caption"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    chosen = [caption for caption in dict.fromkeys(captions) if COMMON & set(caption.split())][:600]
+    path = tmp_path_factory.mktemp("captions") / "captions.jsonl"
+    lines = [json.dumps({"image_id": f"image-{number:04d}", "caption": text}) for number, text in enumerate(chosen)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def prism() -> str:
+    """Path of a Prism binary; skips where there is none."""
+    found = shutil.which(ROOT / ".prism/bin/prism") or shutil.which("prism")
+    if found is None:
+        pytest.skip("no prism on the PATH or in .prism/bin: `make prism` builds it")
+    return found
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a program beside the test; it and all that it started are gone when the test is over."""
+    with contextlib.ExitStack() as stack:
+
+        def start_program(*command: object, **environment: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [str(part) for part in command], cwd=tmp_path, env=os.environ | environment, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+            stack.callback(_end, process)
+            return process
+
+        yield start_program
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=10)
+            if not processes_of_group(process.pid):
+                return
+
+
+@pytest.fixture(scope="session")
+def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with facetmine's dependencies and without facetmine, for PYTHONPATH and `python -S`."""
+    import numpy
+
+    installed = Path(numpy.__file__).parents[1]
+    folder = tmp_path_factory.mktemp("dependencies")
+    ours = {"beam_runner.py", "pipeline", "parsers", "filters", "schemas", "downstream"}
+    for path in installed.iterdir():
+        if path.name not in ours and "facetmine" not in path.name and path.suffix != ".pth":
+            (folder / path.name).symlink_to(path)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_input(captions_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 of the captions."""
+    path = tmp_path_factory.mktemp("small") / "captions.jsonl"
+    path.write_text("".join(captions_file.read_text().splitlines(keepends=True)[:200]))
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_run(small_input: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of an undisturbed run over them, in two partitions. Copy it to change it.
+
+    Beside it lies what the run printed: stdout.txt and stderr.txt.
+    """
+    folder = tmp_path_factory.mktemp("small-run")
+    done = facetmine("run", "-i", small_input, "-o", folder / "out", "--partitions=2")
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout.txt").write_text(done.stdout)
+    (folder / "stderr.txt").write_text(done.stderr)
+    return folder / "out"
