@@ -33,6 +33,12 @@ class MiningConfig:
     partitions: int = 16
 
 
+PRESETS = {
+    "default": MiningConfig(),
+    "genecis": MiningConfig(preset="genecis", visible_only=False, min_concreteness=4.8),
+}
+"""``default`` is what we would train on; ``genecis`` is the published sampler, warts included."""
+
 TEXT_DISTRACTORS_PER_TARGET = 4
 """Different text distractors that the triplets of one target fact take turns with."""
 

@@ -10,8 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 import parsers.registry
 from pipeline import inspect, query
-from pipeline.config import KINDS, MiningConfig
-from pipeline.presets import PRESETS
+from pipeline.config import KINDS, PRESETS, MiningConfig
 from pipeline.readers import FORMATS
 from pipeline.runner import UsageError, parse_beam_options, unknown_argument
 

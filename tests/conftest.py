@@ -79,9 +79,14 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_input(captions_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 of the captions."""
+    """120 of the captions, and 80 that say so much the same that many triplets can be made of them."""
     path = tmp_path_factory.mktemp("small") / "captions.jsonl"
-    path.write_text("".join(captions_file.read_text().splitlines(keepends=True)[:200]))
+    subjects = ("man", "woman", "boy", "girl", "dog")
+    scenes = ("riding a horse", "holding an umbrella", "with a hat", "on a beach", "near a car", "in a boat",
+              "under a tree", "eating an apple")  # fmt: skip
+    alike = [f"a {subject} {scene}" for subject in subjects for scene in scenes] * 2
+    lines = [json.dumps({"image_id": f"alike-{number}", "caption": text}) for number, text in enumerate(alike)]
+    path.write_text("\n".join([*captions_file.read_text().splitlines()[:120], *lines, ""]))
     return path
 
 

@@ -276,11 +276,11 @@ def fill(folder: Path, *, leave: int) -> None:
     ("room", "options"),
     [
         (16_384, []),
-        pytest.param(150_000, [], marks=pytest.mark.slow),
+        pytest.param(100_000, [], marks=pytest.mark.slow),
         pytest.param(
-            150_000, ["--direct_num_workers=2", "--direct_running_mode=multi_processing"], marks=pytest.mark.slow
+            100_000, ["--direct_num_workers=2", "--direct_running_mode=multi_processing"], marks=pytest.mark.slow
         ),
-        pytest.param(260_000, [], marks=pytest.mark.slow),
+        pytest.param(180_000, [], marks=pytest.mark.slow),
     ],
 )
 def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(

@@ -150,7 +150,7 @@ def test_worker_processes_are_quiet_too(small_input: Path, tmp_path: Path) -> No
 def test_verbose_shows_the_log_of_the_runner(small_input: Path, tmp_path: Path) -> None:
     done = facetmine("read", "--input", small_input, "--output", tmp_path / "out", "--verbose")
     assert done.returncode == 0, done.stderr
-    assert len(done.stderr.splitlines()) > 10
+    assert "Creating state cache" in done.stderr  # Beam's
 
 
 def test_a_terminal_shows_a_live_line_and_is_left_as_it_was(captions_file: Path, tmp_path: Path) -> None:

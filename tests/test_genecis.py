@@ -17,9 +17,8 @@ from scipy import stats
 
 from filters import concreteness
 from pipeline import genecis
-from pipeline.config import MiningConfig
+from pipeline.config import PRESETS, MiningConfig
 from pipeline.job import Job
-from pipeline.presets import PRESETS
 
 CAPTIONS = Path(__file__).parents[1] / "parsers" / "data" / "web" / "train.tsv"
 DRAWS = 20_000
