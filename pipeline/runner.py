@@ -383,7 +383,7 @@ def _dask_cluster(options: PipelineOptions, *, verbose: bool) -> Iterator[None]:
     with (
         dask.config.set({"distributed.nanny.pre-spawn-environ": {**spawn, "DASK_LOGGING__DISTRIBUTED": level}}),
         distributed.LocalCluster(
-            n_workers=os.cpu_count(), threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=os.cpu_count(), threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
         ) as cluster,
     ):
         dask_options.address = cluster.scheduler_address

@@ -17,7 +17,7 @@ from datasets import json_lines
 import beam_runner
 from pipeline import options
 
-SUBCOMMANDS = ("run", "read", "parse", "mine", "query", "inspect")
+SUBCOMMANDS = options._parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
 ESCAPE = "\x1b"
 
 
@@ -40,9 +40,7 @@ def test_help_tells_every_option(subcommand: str | None, capsys: pytest.CaptureF
     assert ended.value.code == 0
     shown, complaints = capsys.readouterr()
     assert complaints == ""
-    parser = options._parser()
-    if subcommand:
-        parser = parser._subparsers._group_actions[0].choices[subcommand]  # type: ignore[union-attr, index]
+    parser = SUBCOMMANDS[subcommand] if subcommand else options._parser()
     for action in parser._actions:
         assert action.help or action.dest == "command", action.dest
         for name in action.option_strings:
