@@ -1,5 +1,6 @@
 """Stage parse: the ``captions`` table to ``scene_graphs`` and ``facts``, part by part, without a shuffle."""
 
+import threading
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -138,7 +139,11 @@ def _with_captions(captions: pa.Table, rows: pa.Table) -> pa.Table:
 
 @cache
 def _load(parser: str) -> SceneGraphParser:
-    return parsers.load(parser)  # once a process: the model is never pickled and threads share it
+    return parsers.load(parser)  # once a process: the model is never pickled
+
+
+_PARSING = threading.Lock()
+"""Some runners run bundles of one process in several threads, and a parser's model is not made for that."""
 
 
 class _ParsePart(PartDoFn):
@@ -152,7 +157,8 @@ class _ParsePart(PartDoFn):
     def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
         name = part_name(part, self._partitions)
         captions = self.store.read_table(f"captions/{name}.parquet")
-        scene_graphs, facts, rejects = parse_captions(captions, _load(self._parser))
+        with _PARSING:
+            scene_graphs, facts, rejects = parse_captions(captions, _load(self._parser))
         return Receipt(
             part,
             rows_in=len(captions),

@@ -258,6 +258,7 @@ def condition_codes(predicates: pa.Array, objects: pa.Array) -> np.ndarray:
     So "on" and "top shelf" are the same condition as "on top" and "shelf". The hash is a polynomial in the words'
     hashes, which can be joined without joining the strings.
     """
+    predicates, objects = predicates.dictionary_encode(), objects.dictionary_encode()
     with np.errstate(over="ignore"):
         return mix(
             by_distinct(predicates, _phrase, np.uint64) * by_distinct(objects, _phrase_power, np.uint64)

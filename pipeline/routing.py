@@ -13,15 +13,10 @@ import pyarrow as pa
 from pipeline.numbers import runs
 
 
-def encode(table: pa.Table, *, compress: bool = False) -> bytes:
-    """The table as an Arrow IPC stream. Only the rows that a slice shows are written, not the buffers behind it.
-
-    Args:
-        compress: with LZ4; pays for text, which shrinks to about half, not for hashes.
-    """
+def encode(table: pa.Table) -> bytes:
+    """The table as an Arrow IPC stream. Only the rows that a slice shows are written, not the buffers behind it."""
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4" if compress else None)
-    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+    with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
 
@@ -50,11 +45,11 @@ def split(table: pa.Table, partition: np.ndarray) -> Iterator[tuple[int, bytes]]
     yield from split_sorted(table.take(pa.array(order)), partition[order])
 
 
-def split_sorted(table: pa.Table, partition: np.ndarray, *, compress: bool = False) -> Iterator[tuple[int, bytes]]:
+def split_sorted(table: pa.Table, partition: np.ndarray) -> Iterator[tuple[int, bytes]]:
     """The same for rows that are in order of their partition already: nothing is copied but into the streams."""
     table = table.combine_chunks()
     for start, length in zip(*(values.tolist() for values in runs(partition)), strict=True):
-        yield int(partition[start]), encode(table.slice(start, length), compress=compress)
+        yield int(partition[start]), encode(table.slice(start, length))
 
 
 class GroupParts(beam.PTransform):

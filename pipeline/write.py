@@ -113,7 +113,7 @@ def answer_requests(store: Store, part: int, streams: Iterable[bytes], partition
     facts = store.read_table(f"facts/{part_name(part, partitions)}.parquet", columns=[*_SAID, "image_key"])
     requests = requests.sort_by("shard")
     answers = facts.take(requests["row"]).append_column("slot", requests["slot"])
-    yield from split_sorted(answers, requests["shard"].to_numpy(), compress=True)
+    yield from split_sorted(answers, requests["shard"].to_numpy())
 
 
 def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.Table:
@@ -147,8 +147,9 @@ def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.
 def _ids(kind: str, answers: pa.Table, reference: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two uint64 a triplet: hashes of its kind, condition, reference image and target image."""
     image = answers["image_key"].to_numpy()
-    condition = condition_codes(*(answers[name].combine_chunks() for name in ("predicate", "object")))
-    parts = hash64([kind])[0], condition[target], image[reference], image[target]
+    said = answers.select(["predicate", "object"]).take(pa.array(target)).combine_chunks()
+    condition = condition_codes(said["predicate"].combine_chunks(), said["object"].combine_chunks())
+    parts = hash64([kind])[0], condition, image[reference], image[target]
     return mix(*parts), mix(*reversed(parts))
 
 

@@ -216,8 +216,6 @@ def test_a_job_with_the_same_seed_makes_the_same_rows(
     web_facts: pa.Table, mined: list[Drawn], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     partitions = request.node.callspec.params["mined"]
-    if partitions != 1:
-        pytest.skip("one number of partitions is enough")
     assert mine_facts(web_facts, partitions, tmp_path / "again") == mined
 
 
