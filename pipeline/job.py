@@ -407,11 +407,11 @@ class Job:
         return dataclasses.replace(mark, configuration={**mark.configuration, **read.configuration})
 
     def _draws_are_there(self, mark: Mark) -> bool:
-        """Whether the draws are still needed and gone."""
+        """Whether the draws are there, or the triplets that were to be written from them."""
         written = self._mark("write")
         expected = _fingerprint("write", mark.fingerprint, {})
         if written and written.stage and written.fingerprint == expected:
-            return all(self.store.has(file) for file in written.stage.files)
+            return not self._lost(written.stage)
         parts = range(len(mark.memory["keep"]))
         return all(
             self.store.exists(mine.draws_path(step, part)) for step in mark.memory["draw_steps"] for part in parts

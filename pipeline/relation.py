@@ -17,6 +17,7 @@ level * weight triplets or all it has. So subjects come in proportion to their i
 the objects of a subject half way between their own frequency and the published sampler's uniform choice.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -119,19 +120,16 @@ def with_text_distractors(rows: pa.Table, config: MiningConfig) -> pa.Table:
 
     A text distractor of a fact (S, P, O) is another image that states (S', P, O) and whose captions do not name S.
     """
-    group, fact, image, subject = (rows[name].to_numpy() for name in ("condition_group", "fact", "image", "subject"))
-    # One member an image, the first of its facts, in an order that is random but the same everywhere.
-    members, member_group, sizes, first_member, group_of_row = _members(group, image, fact, config.seed)
-    query, row_query = np.unique(mix(group, _short(subject)), return_inverse=True)
-    query_group = np.zeros(len(query), np.int64)
-    query_group[row_query] = group_of_row
-    absent = _absent(rows["entities"], members, member_group, sizes, first_member, group, query, query_group)
+    fact = rows["fact"].to_numpy()
+    cells = _cells(rows, "condition_group", "subject", config.seed)
+    without = cells.absent.counts[cells.of_row]
 
-    found = np.minimum(absent.counts[row_query], TEXT_DISTRACTORS_PER_TARGET)
+    found = np.minimum(without, TEXT_DISTRACTORS_PER_TARGET)
     owner, turn = expand(found)
-    first = below(np.maximum(absent.counts[row_query], 1), fact, config.seed, _TEXT)
-    rank = (first[owner] + turn) % np.maximum(absent.counts[row_query][owner], 1)
-    picked = members[first_member[query_group[row_query[owner]]] + absent.pick(row_query[owner], rank)]
+    first = below(np.maximum(without, 1), fact, config.seed, _TEXT)
+    rank = (first[owner] + turn) % np.maximum(without[owner], 1)
+    cell = cells.of_row[owner]
+    picked = cells.members[cells.first_member[cells.group[cell]] + cells.absent.pick(cell, rank)]
     offsets = np.concatenate([[0], np.cumsum(found)]).astype(np.int32)
     lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(fact[picked]))
     return rows.append_column(CODED.field("text_distractors"), lists)
@@ -139,46 +137,42 @@ def with_text_distractors(rows: pa.Table, config: MiningConfig) -> pa.Table:
 
 def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray]:
     """What can be drawn from whole subject groups, as flat arrays (see :func:`draw`)."""
-    group, fact, image, object_ = (rows[name].to_numpy() for name in ("subject_group", "fact", "image", "object"))
-    members, member_group, sizes, first_member, group_of_row = _members(group, image, fact, config.seed)
-    cell, row_cell = np.unique(mix(group, _short(object_)), return_inverse=True)
-    cell_group = np.zeros(len(cell), np.int64)
-    cell_group[row_cell] = group_of_row
-    absent = _absent(rows["entities"], members, member_group, sizes, first_member, group, cell, cell_group)
+    fact, image = rows["fact"].to_numpy(), rows["image"].to_numpy()
+    cells = _cells(rows, "subject_group", "object", config.seed)
 
     distractors = rows["text_distractors"].combine_chunks()
     is_target = pc.list_value_length(distractors).to_numpy() > 0
     # Rows in order of (cell, random): the targets of a cell are a run, and any prefix of it is a random sample.
-    order = np.lexsort((mix(fact, config.seed, _CELL_ORDER), row_cell))
+    order = np.lexsort((mix(fact, config.seed, _CELL_ORDER), cells.of_row))
     order = order[is_target[order]]
-    targets = np.bincount(row_cell[is_target], minlength=len(cell)).astype(np.int64)
-    contrasts = np.where(absent.counts >= 2, absent.counts, 0)
+    targets = np.bincount(cells.of_row[is_target], minlength=len(cells.key)).astype(np.int64)
+    contrasts = np.where(cells.absent.counts >= 2, cells.absent.counts, 0)
     capacity = targets * contrasts
 
     root = np.sqrt(targets.astype(np.float64)) * (capacity > 0)
-    group_root = np.bincount(cell_group, weights=root, minlength=len(sizes))
+    group_root = np.bincount(cells.group, weights=root, minlength=len(cells.sizes))
     with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.where(root > 0, sizes[cell_group] * root / group_root[cell_group], 0.0)
+        weight = np.where(root > 0, cells.sizes[cells.group] * root / group_root[cells.group], 0.0)
     sorted_distractors = distractors.take(pa.array(order))
     return {
-        "cell": cell.view(np.int64),
+        "cell": cells.key.view(np.int64),
         "cell_weight": weight,
         "cell_capacity": capacity,
         "cell_targets": targets,
         "cell_contrasts": contrasts,
-        "cell_group": cell_group,
+        "cell_group": cells.group,
         "target_fact": fact[order],
         "target_image": image[order],
         "target_split": rows["split"].to_numpy()[order],
         "target_condition": rows["condition_group"].to_numpy()[order],
         "text_offsets": np.asarray(sorted_distractors.offsets),
         "text_facts": np.asarray(sorted_distractors.values),
-        "group_first_member": first_member,
-        "group_size": sizes,
-        "member_fact": fact[members],
-        "member_image": image[members],
-        "absent_owners": absent.owners,
-        "absent_members": absent.members,
+        "group_first_member": cells.first_member,
+        "group_size": cells.sizes,
+        "member_fact": fact[cells.members],
+        "member_image": image[cells.members],
+        "absent_owners": cells.absent.owners,
+        "absent_members": cells.absent.members,
         "facts": np.array([len(rows), int(is_target.sum()), int(targets[contrasts > 0].sum())]),
     }
 
@@ -308,14 +302,31 @@ def _salted(codes: np.ndarray, images: np.ndarray, split: np.ndarray, config: Mi
     return mix(codes, split, below(salts, images, config.seed, _SALT)).view(np.int64)
 
 
-def _members(
-    group: np.ndarray, image: np.ndarray, fact: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The images of every group, in random order, each by one of its rows.
+@dataclass(frozen=True)
+class _Cells:
+    """Groups of images, and for every (group, thing) of a row the images of the group whose captions lack the thing.
 
-    Returns row of every member, group number of every member, and size, first member of every group, and group number
-    of every row.
+    Attributes:
+        members: a row of every image of every group, group by group, in an order that is random but always the same.
+        sizes, first_member: number of images of each group, and its first in members.
+        key: hash of every cell's group and thing, sorted.
+        group: group number of every cell.
+        of_row: cell number of every row.
+        absent: the members, counted within their group, that lack the cell's thing; a list a cell.
     """
+
+    members: np.ndarray
+    sizes: np.ndarray
+    first_member: np.ndarray
+    key: np.ndarray
+    group: np.ndarray
+    of_row: np.ndarray
+    absent: Absent
+
+
+def _cells(rows: pa.Table, group_name: str, thing_name: str, seed: int) -> _Cells:
+    """The cells of whole groups, by the columns that hold each row's group and thing."""
+    group, thing, fact, image = (rows[name].to_numpy() for name in (group_name, thing_name, "fact", "image"))
     order = np.lexsort((mix(fact, seed, _ORDER), mix(image, seed, _ORDER), group))
     in_order = group[order]
     starts, lengths = runs(in_order)
@@ -326,24 +337,16 @@ def _members(
     members = order[new_image]
     member_group = group_of_row[members]
     sizes = np.bincount(member_group, minlength=len(starts)).astype(np.int64)
-    return members, member_group, sizes, np.cumsum(sizes) - sizes, group_of_row
+    first_member = np.cumsum(sizes) - sizes
 
-
-def _absent(
-    entities: pa.ChunkedArray,
-    members: np.ndarray,
-    member_group: np.ndarray,
-    sizes: np.ndarray,
-    first_member: np.ndarray,
-    group: np.ndarray,
-    query: np.ndarray,
-    query_group: np.ndarray,
-) -> Absent:
-    """For every query, a group and a thing as their sorted mixes: the members whose captions do not name the thing."""
-    lists = entities.combine_chunks().take(pa.array(members))
+    key, of_row = np.unique(mix(group, _short(thing)), return_inverse=True)
+    cell_group = np.zeros(len(key), np.int64)
+    cell_group[of_row] = group_of_row
+    lists = rows["entities"].combine_chunks().take(pa.array(members))
     owner, _ = expand(pc.list_value_length(lists).to_numpy())
     named = mix(group[members][owner], lists.flatten().to_numpy())
-    found = np.minimum(np.searchsorted(query, named), max(len(query) - 1, 0))
-    asked = query[found] == named if len(query) else np.zeros(0, bool)
+    found = np.minimum(np.searchsorted(key, named), max(len(key) - 1, 0))
+    asked = key[found] == named if len(key) else np.zeros(0, bool)
     owner, found = owner[asked], found[asked]
-    return Absent(sizes[query_group], found, owner - first_member[member_group[owner]])
+    absent = Absent(sizes[cell_group], found, owner - first_member[member_group[owner]])
+    return _Cells(members, sizes, first_member, key, cell_group, of_row, absent)

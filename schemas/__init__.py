@@ -10,7 +10,6 @@ from schemas.tables import (
     TRIPLETS,
     VERSION,
     conform,
-    empty,
 )
 
 __all__ = [
@@ -23,5 +22,4 @@ __all__ = [
     "TRIPLETS",
     "VERSION",
     "conform",
-    "empty",
 ]

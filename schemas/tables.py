@@ -209,8 +209,3 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise ValueError(f"table {name}: column {field.name!r}: {error}") from None
     return pa.table(columns, schema=schema)
-
-
-def empty(schema: pa.Schema) -> pa.Table:
-    """A table of that schema without rows."""
-    return schema.empty_table()

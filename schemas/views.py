@@ -9,7 +9,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from schemas.manifest import Manifest, ManifestError
-from schemas.tables import TABLES, empty
+from schemas.tables import TABLES
 
 
 def connect(out: str, manifest: Manifest | None = None) -> duckdb.DuckDBPyConnection:
@@ -50,7 +50,7 @@ def connect(out: str, manifest: Manifest | None = None) -> duckdb.DuckDBPyConnec
 def _select(connection: duckdb.DuckDBPyConnection, schema: pa.Schema, paths: list[str]) -> str:
     if not paths:
         # DuckDB knows best what it makes of an Arrow type, so an empty table tells it.
-        types = connection.from_arrow(empty(schema)).types
+        types = connection.from_arrow(schema.empty_table()).types
         columns = [f'NULL::{type_} AS "{name}"' for name, type_ in zip(schema.names, types, strict=True)]
         return f"SELECT {', '.join(columns)} WHERE false"
     columns = [f'"{name}"' for name in schema.names]
