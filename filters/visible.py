@@ -5,6 +5,8 @@ second picture lacks, since every picture of a man is one. And what every such t
 of the reference too, although its caption, like most, is silent about it.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 
@@ -30,9 +32,14 @@ HAVING = frozenset({"have", "of", "with"})
 
 def about_the_picture(names: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Whether a thing, by its name or the last word of a compound, is the picture and not in it; bool."""
-    return by_distinct(names, lambda name: name.rpartition(" ")[2] in PICTURE_WORDS, bool)
+    return by_distinct(names, _is_picture, bool)
 
 
 def inherent(predicates: pa.Array | pa.ChunkedArray, objects: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Whether a fact says that a thing has a part that all such things have ("woman with hand"); bool."""
     return by_distinct(predicates, HAVING.__contains__, bool) & by_distinct(objects, INHERENT_PARTS.__contains__, bool)
+
+
+@lru_cache(maxsize=1 << 20)
+def _is_picture(name: str) -> bool:
+    return name.rpartition(" ")[2] in PICTURE_WORDS

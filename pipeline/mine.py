@@ -17,14 +17,12 @@ from pipeline.config import MiningConfig
 from pipeline.numbers import mix
 from pipeline.parts import PartDoFn, count
 from pipeline.rejects import count_reasons, rejects_table
-from pipeline.routing import GroupParts, Route, decode, split
+from pipeline.routing import Batch, GroupParts, Route, Routed, join, split
 from pipeline.store import STAGES, Receipt, Store, part_name
 from schemas import DRAWS, REJECTS
 
 _COLUMNS = (*relation.COLUMNS, "attribute", "image_id", "caption_index", "source")
 _REPETITIVE = ("kind", "subject", "predicate", "object", "attribute", "source", "entities.list.element")
-
-Streams = Iterable[tuple[int, bytes]]
 
 
 class IndexFacts(beam.PTransform):
@@ -35,24 +33,29 @@ class IndexFacts(beam.PTransform):
         self._store, self._step, self._config = store, step, config
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        config, partitions = self._config, self._config.partitions
+        store, step, config, partitions = self._store, self._step, self._config, self._config.partitions
+
+        def counted(part: int) -> None:
+            receipt = store.receipt(facts_step(step), part)
+            if receipt is not None:
+                count(step, receipt)
+
         coded = (
             pipeline
             | "Parts" >> beam.Create(range(partitions), reshuffle=False)
             | "SpreadParts" >> beam.Reshuffle()
-            | "CodeFacts"
-            >> beam.ParDo(_CodeFacts(self._store, self._step, config)).with_output_types(tuple[int, bytes])
+            | "CodeFacts" >> Route(lambda part: code_facts(store, step, part, config), counted)
         )
         if config.preset == "genecis":
             # Subjects and objects share one shuffle: parts 0..P-1 are the subjects', P..2P-1 the objects'.
             grouped = coded | "BySubjectAndObject" >> GroupParts(2 * partitions)
-            return grouped | "IndexGroups" >> beam.ParDo(_IndexGenecis(self._store, self._step, config))
+            return grouped | "IndexGroups" >> beam.ParDo(_IndexGenecis(store, step, config))
         return (
             coded
             | "ByCondition" >> GroupParts(partitions)
             | "TextDistractors" >> Route(lambda group: route_text_distractors(group[1], config))
             | "BySubject" >> GroupParts(partitions)
-            | "IndexSubjects" >> beam.ParDo(_IndexRelations(self._store, self._step, config))
+            | "IndexSubjects" >> beam.ParDo(_IndexRelations(store, step, config))
         )
 
 
@@ -94,17 +97,17 @@ class DrawGenecis(beam.PTransform):
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         store, index_step, config, round_ = self._store, self._index_step, self._config, self._round
 
-        def pairs(item: tuple[int, int]) -> Streams:
+        def pairs(item: tuple[int, int]) -> Iterator[Routed]:
             part, draws = item
             generator = np.random.default_rng([config.seed, round_, 0, part])
             drawn = genecis.draw_pairs(store.read_arrays(_index(index_step, part)), draws, part, generator)
             yield from split(drawn, _part(drawn["object_group"].to_numpy(), config))
 
-        def texts(group: tuple[int, Iterable[bytes]]) -> Streams:
-            part, streams = group
+        def texts(group: tuple[int, Iterable[Batch]]) -> Iterator[Routed]:
+            part, batches = group
             generator = np.random.default_rng([config.seed, round_, 1, part])
             index = store.read_arrays(_index(index_step, config.partitions + part))
-            drawn = genecis.draw_text_distractors(decode(streams, genecis.PAIRS), index, config, generator)
+            drawn = genecis.draw_text_distractors(join(batches, genecis.PAIRS), index, config, generator)
             yield from _by_key(drawn, config)
 
         return (
@@ -119,13 +122,43 @@ class DrawGenecis(beam.PTransform):
         )
 
 
-def route_text_distractors(streams: Iterable[bytes], config: MiningConfig) -> Streams:
+def code_facts(store: Store, step: str, part: int, config: MiningConfig) -> Iterator[Routed]:
+    """Code the facts of a part, write the rejected ones, and route the rest to where they are indexed."""
+    name = part_name(part, config.partitions)
+    facts = store.read_table(f"facts/{name}.parquet", _COLUMNS, dictionary=_REPETITIVE)
+    miner = genecis if config.preset == "genecis" else relation
+    rows, rejected = miner.mineable(facts, part, config)
+    rejects = pa.concat_tables(
+        [
+            REJECTS.empty_table(),
+            *(
+                rejects_table("mine", reason, _statements(facts.take(found)), facts.take(found))
+                for reason, found in rejected.items()
+            ),
+        ]
+    )
+    receipt = Receipt(
+        part,
+        rows_in=len(facts),
+        rows_out=len(rows),
+        rejects=count_reasons(rejects),
+        files=[store.write_table(f"rejects/mine-{name}.parquet", rejects, REJECTS)],
+    )
+    store.write_receipt(facts_step(step), receipt)
+    if config.preset == "genecis":
+        yield from split(rows, _part(rows["subject_group"].to_numpy(), config))
+        yield from split(rows, config.partitions + _part(rows["object_group"].to_numpy(), config))
+    else:
+        yield from split(rows, _part(rows["condition_group"].to_numpy(), config))
+
+
+def route_text_distractors(batches: Iterable[Batch], config: MiningConfig) -> Iterator[Routed]:
     """The rows of one part of conditions, with text distractors, to the parts of their subjects."""
-    rows = relation.with_text_distractors(decode(streams, relation.ROWS), config)
+    rows = relation.with_text_distractors(join(batches, relation.ROWS), config)
     yield from split(rows, _part(rows["subject_group"].to_numpy(), config))
 
 
-def route_draws(index: dict[str, np.ndarray], level: float, config: MiningConfig) -> Streams:
+def route_draws(index: dict[str, np.ndarray], level: float, config: MiningConfig) -> Iterator[Routed]:
     """The draws of one part of subjects, spread over the output's shards."""
     yield from _by_key(relation.draw(index, level, config), config)
 
@@ -160,49 +193,11 @@ def _part(groups: np.ndarray, config: MiningConfig) -> np.ndarray:
     return (mix(groups) % np.uint64(config.partitions)).astype(np.int64)
 
 
-def _by_key(drawn: dict[str, np.ndarray], config: MiningConfig) -> Streams:
+def _by_key(drawn: dict[str, np.ndarray], config: MiningConfig) -> Iterator[Routed]:
     absent = pa.nulls(len(drawn["key"]), pa.int64())
     columns = {name: drawn.get(name, absent) for name in DRAWS.names if name != "key"}
     table = pa.table({"key": drawn["key"].view(np.int64), **columns}, schema=DRAWS)
     yield from split(table, _part(table["key"].to_numpy(), config))
-
-
-class _CodeFacts(beam.DoFn):
-    """Codes the facts of a part, writes the rejected ones, and routes the rest to where they are indexed."""
-
-    def __init__(self, store: Store, step: str, config: MiningConfig) -> None:
-        super().__init__()
-        self._store, self._step, self._config = store, step, config
-
-    def process(self, part: int) -> Iterator[tuple[int, bytes]]:
-        config = self._config
-        name = part_name(part, config.partitions)
-        facts = self._store.read_table(f"facts/{name}.parquet", _COLUMNS, dictionary=_REPETITIVE)
-        miner = genecis if config.preset == "genecis" else relation
-        rows, rejected = miner.mineable(facts, part, config)
-        rejects = pa.concat_tables(
-            [
-                REJECTS.empty_table(),
-                *(
-                    rejects_table("mine", reason, _statements(facts.take(found)), facts.take(found))
-                    for reason, found in rejected.items()
-                ),
-            ]
-        )
-        receipt = Receipt(
-            part,
-            rows_in=len(facts),
-            rows_out=len(rows),
-            rejects=count_reasons(rejects),
-            files=[self._store.write_table(f"rejects/mine-{name}.parquet", rejects, REJECTS)],
-        )
-        self._store.write_receipt(facts_step(self._step), receipt)
-        count(self._step, receipt)
-        if config.preset == "genecis":
-            yield from split(rows, _part(rows["subject_group"].to_numpy(), config))
-            yield from split(rows, config.partitions + _part(rows["object_group"].to_numpy(), config))
-        else:
-            yield from split(rows, _part(rows["condition_group"].to_numpy(), config))
 
 
 class _IndexRelations(PartDoFn):
@@ -210,8 +205,8 @@ class _IndexRelations(PartDoFn):
         super().__init__(store, step)
         self._config = config
 
-    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
-        index = relation.index_subjects(decode(streams, relation.CODED), self._config)
+    def work(self, part: int, batches: Iterable[Batch]) -> Receipt:
+        index = relation.index_subjects(join(batches, relation.CODED), self._config)
         self.store.write_arrays(_index(self.step, part), index)
         return Receipt(
             part, totals={"yields": relation.yields(index, self._config).tolist(), "facts": index["facts"].tolist()}
@@ -223,8 +218,8 @@ class _IndexGenecis(PartDoFn):
         super().__init__(store, step)
         self._config = config
 
-    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
-        rows = decode(streams, genecis.ROWS)
+    def work(self, part: int, batches: Iterable[Batch]) -> Receipt:
+        rows = join(batches, genecis.ROWS)
         totals: dict[str, list[float]] = {"rows": [len(rows)]}
         if part < self._config.partitions:
             index = genecis.index_subjects(rows)
@@ -240,8 +235,8 @@ class _WriteDraws(PartDoFn):
         super().__init__(store, step)
         self._distinct = distinct
 
-    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
-        drawn = decode(streams, DRAWS)
+    def work(self, part: int, batches: Iterable[Batch]) -> Receipt:
+        drawn = join(batches, DRAWS)
         draws = collect_draws(drawn, distinct=self._distinct)
         self.store.write_table(draws_path(self.step, part), draws, DRAWS)
         return Receipt(part, totals={"draws": [len(draws)], "repeats": [len(drawn) - len(draws)]})

@@ -13,7 +13,7 @@ def mix(*parts: np.ndarray | int) -> np.ndarray:
     """One well-spread uint64 a row out of integer columns and constants.
 
     Each part is folded in with the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), so that the result
-    depends on every bit and on the order of the parts.
+    depends on every bit and on the order of the parts. Constants cost nothing where they come first.
     """
     with np.errstate(over="ignore"):
         state: Any = np.uint64(0x9E3779B97F4A7C15)

@@ -14,6 +14,7 @@ from parsers import SceneGraph, SceneGraphParser
 from pipeline.numbers import runs
 from pipeline.parts import PartDoFn
 from pipeline.rejects import count_reasons, rejects_table
+from pipeline.routing import Batch
 from pipeline.store import Receipt, Store, part_name
 from schemas import FACTS, REJECTS, SCENE_GRAPHS
 
@@ -154,7 +155,7 @@ class _ParsePart(PartDoFn):
         self._parser = parser
         self._partitions = partitions
 
-    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
+    def work(self, part: int, batches: Iterable[Batch]) -> Receipt:
         name = part_name(part, self._partitions)
         captions = self.store.read_table(f"captions/{name}.parquet")
         with _PARSING:

@@ -17,7 +17,7 @@ from pipeline.readers.identity import hash64
 from pipeline.readers.rows import RAW_CAPTIONS
 from pipeline.rejects import count_reasons, rejects_table
 from pipeline.relation import codes
-from pipeline.routing import GroupParts, Route, decode, split, streams_by_table
+from pipeline.routing import Batch, GroupParts, Route, Routed, batches_by_table, join, split
 from pipeline.store import Receipt, Store, part_name
 from schemas import CAPTIONS, REJECTS
 
@@ -46,7 +46,7 @@ class ReadCaptions(beam.PTransform):
         store, step, partitions = self._store, self._step, self._partitions
         unreadable = readers.rejects_table(self._unreadable)
 
-        def route(item: tuple[int, readers.Split | None]) -> Iterator[tuple[int, bytes]]:
+        def route(item: tuple[int, readers.Split | None]) -> Iterator[Routed]:
             number, split_ = item
             if split_ is None:
                 yield from split(unreadable, np.zeros(len(unreadable), np.int64))
@@ -67,7 +67,7 @@ class ReadCaptions(beam.PTransform):
         )
 
 
-def route_batch(captions: pa.Table, rejects: pa.Table, number: int, partitions: int) -> Iterator[tuple[int, bytes]]:
+def route_batch(captions: pa.Table, rejects: pa.Table, number: int, partitions: int) -> Iterator[Routed]:
     """Captions of a split go to the part of their image, rejects to the part of the split's number."""
     part = hash64(captions["image_id"].to_pylist()).view(np.uint64) % np.uint64(partitions)
     yield from split(captions, part.astype(np.int64))
@@ -112,10 +112,10 @@ class _WriteCaptions(PartDoFn):
         super().__init__(store, step)
         self._partitions = partitions
 
-    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
-        tables = streams_by_table(streams)
-        raw = decode(tables.get("raw_captions", []), RAW_CAPTIONS)
-        unreadable = decode(tables.get("rejects", []), REJECTS)
+    def work(self, part: int, batches: Iterable[Batch]) -> Receipt:
+        tables = batches_by_table(batches)
+        raw = join(tables.get("raw_captions", []), RAW_CAPTIONS)
+        unreadable = join(tables.get("rejects", []), REJECTS)
         captions, repeated = deduplicate(raw)
         order = [(name, "ascending") for name in ("source", "position", "reason", "detail")]
         rejects = pa.concat_tables([unreadable.sort_by(order), repeated])

@@ -112,7 +112,7 @@ def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table
 
 def image_split(images: np.ndarray, config: MiningConfig) -> np.ndarray:
     """Which split each image is in, int8: 0 train, 1 val; a function of seed and image alone."""
-    return (uniform(images, config.seed, _SPLIT) < config.split).astype(np.int8)
+    return (uniform(config.seed, _SPLIT, images) < config.split).astype(np.int8)
 
 
 def with_text_distractors(rows: pa.Table, config: MiningConfig) -> pa.Table:
@@ -126,7 +126,7 @@ def with_text_distractors(rows: pa.Table, config: MiningConfig) -> pa.Table:
 
     found = np.minimum(without, TEXT_DISTRACTORS_PER_TARGET)
     owner, turn = expand(found)
-    first = below(np.maximum(without, 1), fact, config.seed, _TEXT)
+    first = below(np.maximum(without, 1), config.seed, _TEXT, fact)
     rank = (first[owner] + turn) % np.maximum(without[owner], 1)
     cell = cells.of_row[owner]
     picked = cells.members[cells.first_member[cells.group[cell]] + cells.absent.pick(cell, rank)]
@@ -143,7 +143,7 @@ def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray
     distractors = rows["text_distractors"].combine_chunks()
     is_target = pc.list_value_length(distractors).to_numpy() > 0
     # Rows in order of (cell, random): the targets of a cell are a run, and any prefix of it is a random sample.
-    order = np.lexsort((mix(fact, config.seed, _CELL_ORDER), cells.of_row))
+    order = np.lexsort((mix(config.seed, _CELL_ORDER, fact), cells.of_row))
     order = order[is_target[order]]
     targets = np.bincount(cells.of_row[is_target], minlength=len(cells.key)).astype(np.int64)
     contrasts = np.where(cells.absent.counts >= 2, cells.absent.counts, 0)
@@ -210,8 +210,8 @@ def draw(index: dict[str, np.ndarray], level: float, config: MiningConfig) -> di
 
     absent = Absent(index["group_size"][index["cell_group"]], index["absent_owners"], index["absent_members"])
     first_member = index["group_first_member"][index["cell_group"][cell]]
-    start = below(contrasts, target, config.seed, _REFERENCE)
-    shift = 1 + below(np.maximum(contrasts - 1, 1), target, lap, config.seed, _CONTRAST)
+    start = below(contrasts, config.seed, _REFERENCE, target)
+    shift = 1 + below(np.maximum(contrasts - 1, 1), config.seed, _CONTRAST, target, lap)
     rank = (start + lap) % contrasts
     reference = first_member + absent.pick(cell, rank)
     contrast = first_member + absent.pick(cell, (rank + shift) % contrasts)
@@ -236,14 +236,14 @@ def _quotas(weight: np.ndarray, capacity: np.ndarray, dither: np.ndarray, level:
 
 
 def _dither(index: dict[str, np.ndarray], config: MiningConfig) -> np.ndarray:
-    return uniform(index["cell"], config.seed, _CELL)
+    return uniform(config.seed, _CELL, index["cell"])
 
 
 def codes(names: pa.Array) -> np.ndarray:
     """64-bit hashes of an array of strings, or of a dictionary array of them; int64, null is 0."""
     encoded = names.dictionary_encode()  # of a dictionary array, itself
-    hashes = np.append(hash64(encoded.dictionary.to_pylist()), np.int64(0))
-    return hashes[encoded.indices.fill_null(len(hashes) - 1).to_numpy()]
+    hashes = np.fromiter(map(_code, encoded.dictionary.to_pylist()), np.int64, len(encoded.dictionary))
+    return np.append(hashes, np.int64(0))[encoded.indices.fill_null(len(hashes)).to_numpy()]
 
 
 def condition_codes(predicates: pa.Array, objects: pa.Array) -> np.ndarray:
@@ -263,20 +263,22 @@ def condition_codes(predicates: pa.Array, objects: pa.Array) -> np.ndarray:
 _BASE = 0x9E3779B97F4A7C15
 
 
+@lru_cache(maxsize=1 << 18)
 def _phrase(words: str) -> int:
     total = 0
     for word in words.split():
-        total = (total * _BASE + _word(word)) % 2**64
+        total = (total * _BASE + _code(word)) % 2**64
     return total
 
 
+@lru_cache(maxsize=1 << 18)
 def _phrase_power(words: str) -> int:
     return pow(_BASE, len(words.split()), 2**64)
 
 
-@lru_cache(maxsize=1 << 18)
-def _word(word: str) -> int:
-    return int(hash64([word])[0])
+@lru_cache(maxsize=1 << 20)  # parts of a table say the same things, and threads wait for each other while Python hashes
+def _code(name: str) -> int:
+    return int(hash64([name])[0])
 
 
 def _entity_codes(facts: pa.Table) -> pa.ListArray:
@@ -299,7 +301,7 @@ def _salted(codes: np.ndarray, images: np.ndarray, split: np.ndarray, config: Mi
     _, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
     groups = np.maximum(counts * config.partitions // ROWS_PER_SUBJECT_GROUP, 1)
     salts = (2 ** np.ceil(np.log2(groups))).astype(np.int64)[inverse]
-    return mix(codes, split, below(salts, images, config.seed, _SALT)).view(np.int64)
+    return mix(codes, split, below(salts, config.seed, _SALT, images)).view(np.int64)
 
 
 @dataclass(frozen=True)
@@ -327,7 +329,7 @@ class _Cells:
 def _cells(rows: pa.Table, group_name: str, thing_name: str, seed: int) -> _Cells:
     """The cells of whole groups, by the columns that hold each row's group and thing."""
     group, thing, fact, image = (rows[name].to_numpy() for name in (group_name, thing_name, "fact", "image"))
-    order = np.lexsort((mix(fact, seed, _ORDER), mix(image, seed, _ORDER), group))
+    order = np.lexsort((mix(seed, _ORDER, fact), mix(seed, _ORDER, image), group))
     in_order = group[order]
     starts, lengths = runs(in_order)
     group_of_row = np.empty(len(group), np.int64)

@@ -38,7 +38,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
 
-from pipeline import shipping, worker
+from pipeline import routing, shipping, worker
 from pipeline.store import StoreError
 
 Build = Callable[[beam.Pipeline], object]
@@ -247,7 +247,10 @@ def _subclasses(class_: type[PipelineOptions]) -> set[type[PipelineOptions]]:
 
 
 class _EmbeddedRunner(fn_runner.FnApiRunner):
-    """FnApiRunner whose worker processes keep their logs to themselves, and whose Python may be in any folder."""
+    """FnApiRunner that passes batches by reference where it works alone.
+
+    Its worker processes, where it has some, keep their logs to themselves, and their Python may be in any folder.
+    """
 
     verbose = False
 
@@ -260,7 +263,11 @@ class _EmbeddedRunner(fn_runner.FnApiRunner):
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
                 environment.payload = command.encode()
-        return super().run_via_runner_api(pipeline_proto, options)
+        direct = options.view_as(DirectOptions)
+        alone = direct.direct_running_mode == "in_memory" and direct.direct_num_workers == 1
+        alone = alone and not (direct.direct_runner_bundle_repeat or direct.direct_test_splits)
+        with routing.by_reference() if alone else contextlib.nullcontext():
+            return super().run_via_runner_api(pipeline_proto, options)
 
 
 def _counters(result: PipelineResult) -> Counter[str]:

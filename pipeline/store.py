@@ -29,6 +29,10 @@ from schemas import conform
 from schemas.manifest import FileEntry
 
 ROWS_PER_ROW_GROUP = 1 << 16
+
+COMPRESSION_LEVEL = 1
+"""Of zstd: triplets are 3% larger than at its default level and written in five sixths of the time."""
+
 STAGES = "_stages"
 """Folder of the stages' receipts and intermediate files; its name hides it from DuckDB's and Spark's globs."""
 
@@ -113,7 +117,13 @@ class Store:
     def write_table(self, relative: str, table: pa.Table, schema: pa.Schema) -> FileEntry:
         """Write a Parquet file of that schema (see :func:`schemas.conform`) and say what was written."""
         sink = pa.BufferOutputStream()
-        pq.write_table(conform(table, schema), sink, row_group_size=ROWS_PER_ROW_GROUP, compression="zstd")
+        pq.write_table(
+            conform(table, schema),
+            sink,
+            row_group_size=ROWS_PER_ROW_GROUP,
+            compression="zstd",
+            compression_level=COMPRESSION_LEVEL,
+        )
         content = memoryview(sink.getvalue())
         self.write_bytes(relative, content)
         return FileEntry(relative, len(table), len(content), hashlib.sha256(content).hexdigest())

@@ -19,7 +19,7 @@ from pipeline.numbers import hexadecimal, mix
 from pipeline.parts import PartDoFn
 from pipeline.readers.identity import hash64
 from pipeline.relation import condition_codes
-from pipeline.routing import GroupParts, Route, decode, split, split_sorted
+from pipeline.routing import Batch, GroupParts, Route, Routed, join, split, split_sorted
 from pipeline.store import Receipt, Store, StoreError, part_name
 from schemas import DRAWS, TRIPLETS
 
@@ -84,12 +84,12 @@ class Draws:
         """The shard's share of the draws (schemas.DRAWS): a random sample where it holds more."""
         rounds = [self._store.read_table(draws_path(step, shard)) for step in self._steps]
         draws = pa.concat_tables([DRAWS.empty_table(), *rounds])
-        priority = mix(draws["key"].to_numpy(), self._seed, _TRIM)
+        priority = mix(self._seed, _TRIM, draws["key"].to_numpy())
         chosen = np.sort(np.argsort(priority, kind="stable")[: self._keep[shard]])
         return draws.take(pa.array(chosen))
 
 
-def request_facts(draws: pa.Table, shard: int) -> Iterator[tuple[int, bytes]]:
+def request_facts(draws: pa.Table, shard: int) -> Iterator[Routed]:
     """Ask the parts of the facts table for the facts of a shard's draws."""
     facts = np.stack([draws[role].fill_null(-1).to_numpy() for role in ROLES], axis=1).ravel()
     slots = np.flatnonzero(facts >= 0)
@@ -105,9 +105,9 @@ def request_facts(draws: pa.Table, shard: int) -> Iterator[tuple[int, bytes]]:
     yield from split(table, asked >> 32)
 
 
-def answer_requests(store: Store, part: int, streams: Iterable[bytes], partitions: int) -> Iterator[tuple[int, bytes]]:
+def answer_requests(store: Store, part: int, batches: Iterable[Batch], partitions: int) -> Iterator[Routed]:
     """Send what the requested facts of a part say to the shards that ask."""
-    requests = decode(streams, REQUESTS)
+    requests = join(batches, REQUESTS)
     if not len(requests):
         return
     facts = store.read_table(f"facts/{part_name(part, partitions)}.parquet", columns=[*_SAID, "image_key"])
@@ -168,9 +168,9 @@ class _WriteShard(PartDoFn):
         super().__init__(store, step)
         self._config, self._draws = config, draws
 
-    def work(self, part: int, streams: Iterable[bytes]) -> Receipt:
+    def work(self, part: int, batches: Iterable[Batch]) -> Receipt:
         draws = self._draws.read(part)
-        triplets = triplets_of(draws, decode(streams, ANSWERS), self._config)
+        triplets = triplets_of(draws, join(batches, ANSWERS), self._config)
         file = self.store.write_table(
             f"triplets/{part_name(part, self._config.partitions)}.parquet", triplets, TRIPLETS
         )

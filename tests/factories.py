@@ -13,7 +13,7 @@ from pipeline import mine, relation
 from pipeline.config import MiningConfig
 from pipeline.job import Job
 from pipeline.readers.identity import hash64, named_keys
-from pipeline.routing import decode
+from pipeline.routing import join
 from pipeline.runner import Runner, parse_beam_options
 from pipeline.store import Receipt, part_name
 from schemas import DRAWS, FACTS
@@ -200,8 +200,8 @@ def index_in_memory(parts: Sequence[pa.Table], config: MiningConfig, arrival: in
 
 def draw_in_memory(index: dict, config: MiningConfig, level: float) -> pa.Table:
     """The distinct draws (schemas.DRAWS) of an index at a level."""
-    streams = [stream for _, stream in mine.route_draws(index, level, config)]
-    return mine.collect_draws(decode(streams, DRAWS), distinct=True)
+    batches = [batch for _, batch in mine.route_draws(index, level, config)]
+    return mine.collect_draws(join(batches, DRAWS), distinct=True)
 
 
 def _shuffled(rows: pa.Table, arrival: int | None) -> pa.Table:
