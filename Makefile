@@ -5,7 +5,7 @@
 
 BASE_PYTHON ?= python3
 PYTHON := .venv/bin/python
-BENCHMARKS := mining captions
+BENCHMARKS := mining captions parser
 WORKERS ?= 2
 PYTEST_ARGS ?=
 

@@ -11,14 +11,18 @@ logging.getLogger().addFilter(lambda record: "apitools not found" not in str(rec
 
 from rich.console import Console  # noqa: E402
 
-from pipeline import demo, inspect, interruption, options, query, summary  # noqa: E402
+from pipeline import demo, inspect, interruption, options, query, sentence, summary  # noqa: E402
 from pipeline.job import Job  # noqa: E402
 from pipeline.readers import InputError  # noqa: E402
-from pipeline.runner import RunError, Runner, UsageError, explain  # noqa: E402
+from pipeline.runner import RunError, Runner, UsageError  # noqa: E402
+from pipeline.runner import explain as explain_error  # noqa: E402
 from pipeline.store import StoreError  # noqa: E402
 
 SECONDS_TO_WIND_UP = 10.0
 """How long an interrupted run may take to end what its runner has started elsewhere."""
+
+_READERS = {"query": query.run, "inspect": inspect.run}
+"""Subcommands that look at a dataset and run no stage."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a caption may hold what the terminal's encoding does not
     try:
         given, beam_options = options.parse_arguments(arguments)
-        if given.command == "query":
-            return query.run(given)
-        if given.command == "inspect":
-            return inspect.run(given)
+        if given.command in _READERS:
+            return _READERS[given.command](given)
         verbose = given.verbose
+        if given.command == "parse" and given.text is not None:
+            return sentence.run(given)
         if given.command == "demo":
             given.input = [str(demo.write_captions(Path(f"{given.output}-captions")))]
         return _run_stages(given, Runner(beam_options, verbose=verbose))
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StoreError, RunError, OSError) as error:
         if verbose:
             raise
-        return _fail(str(error) if isinstance(error, RunError) else explain(error), 1)
+        return _fail(str(error) if isinstance(error, RunError) else explain_error(error), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
 

@@ -12,12 +12,11 @@ from schemas import FACTS
 from schemas.manifest import Manifest
 
 
-def relation_facts(dataset: str) -> pa.Table:
-    """All relation facts of a dataset that has been parsed, sorted by image."""
+def real_facts(dataset: str) -> pa.Table:
+    """All facts of a dataset that has been parsed, sorted by image."""
     store = Store(dataset)
     tables = [store.read_table(file.path) for file in Manifest.read(dataset).files("facts")]
-    facts = pa.concat_tables(tables)
-    return facts.filter(pc.equal(facts["kind"], "relation")).sort_by("image_key").combine_chunks()
+    return pa.concat_tables(tables).sort_by("image_key").combine_chunks()
 
 
 def write_facts(

@@ -72,7 +72,7 @@ PLACE_ADVERBS = _words(
 )
 
 NEGATIONS = _words("not n't never no nor neither hardly barely nobody nothing none cannot")
-NEGATIVE_PREPOSITIONS = _words("without except minus sans instead lacking unlike despite")
+NEGATIVE_PREPOSITIONS = _words("without except minus sans instead lacking unlike despite devoid")
 """What stands behind them is not there."""
 
 SKIPPED_ADJECTIVES = _words(

@@ -206,19 +206,24 @@ class NounPhrases:
             while self.tags[head] in ("RB", "RBR") and self.heads[head] != head:  # "no longer wears"
                 head = self.heads[head]
             if word in ("no", "neither", "none") and (head in self.nouns or position in self.nouns or word == "none"):
-                self._add_subtree(head if head in self.nouns else position, negated)
+                absent = head if head in self.nouns else position
+                self._add_subtree(absent, negated)
+                if self.labels[absent] in SUBJECT_LABELS:  # "no dog wears a collar": neither dog nor collar
+                    self._add_predicate(self.heads[absent], absent, negated)
             elif self.tags[head] in VERB_TAGS or self.tags[head] == "MD":
-                for child in self.children[head]:
-                    if self.labels[child] in _NEGATED_LABELS or (
-                        child > position and self.labels[child] in SUBJECT_LABELS
-                    ):
-                        self._add_subtree(child, negated)
-                negated.add(head)
+                self._add_predicate(head, position, negated)
             elif head < position:  # "a dog, not a cat"
                 self._add_next_coordinate(head, position, negated)
             elif head > position:
                 self._add_subtree(head, negated)
         return negated
+
+    def _add_predicate(self, verb: int, position: int, positions: set[int]) -> None:
+        """Add a verb with what it is done to and where, and with subjects behind the position."""
+        for child in self.children[verb]:
+            if self.labels[child] in _NEGATED_LABELS or (child > position and self.labels[child] in SUBJECT_LABELS):
+                self._add_subtree(child, positions)
+        positions.add(verb)
 
     def _add_next_coordinate(self, noun: int, position: int, positions: set[int]) -> None:
         for child in self.children[noun]:

@@ -19,14 +19,30 @@ class SceneGraphParser(Protocol):
         ...
 
 
+def _compact() -> SceneGraphParser:
+    from parsers.compact import CompactParser
+
+    return CompactParser()
+
+
 def _spacy() -> SceneGraphParser:
     from parsers.spacy_rules import SpacyParser  # spaCy takes a second to import: only who parses pays
 
     return SpacyParser()
 
 
-PARSERS: dict[str, Callable[[], SceneGraphParser]] = {"spacy": _spacy}
-DEFAULT = "spacy"
+def _factual_t5() -> SceneGraphParser:
+    from parsers.factual_t5 import FactualT5Parser
+
+    return FactualT5Parser()
+
+
+PARSERS: dict[str, Callable[[], SceneGraphParser]] = {
+    "compact": _compact,
+    "spacy": _spacy,
+    "factual-t5": _factual_t5,
+}
+DEFAULT = "compact"
 
 
 def load(name: str = "default") -> SceneGraphParser:

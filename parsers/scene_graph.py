@@ -13,12 +13,17 @@ class Entity:
         text: the words of the caption that name it: ``"the tennis courts"``.
         attributes: what the caption says it is, in the order of the caption: ``("red", "smiling")``.
         quantity: how many, as digits where the number is plain: ``"2"``; None where the caption does not say.
+        confidences: probability that the caption states each attribute, parallel to ``attributes``; None where the
+            parser gives none.
+        quantity_confidence: likewise for the quantity.
     """
 
     head: str
     text: str
     attributes: tuple[str, ...] = ()
     quantity: str | None = None
+    confidences: tuple[float, ...] | None = None
+    quantity_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,13 @@ class Relation:
         subject: index into the graph's entities.
         predicate: verb lemma and prepositions: ``"ride"``, ``"sit on"``, ``"in front of"``.
         object: index into the graph's entities.
+        confidence: probability that the caption states it; None where the parser gives none.
     """
 
     subject: int
     predicate: str
     object: int
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

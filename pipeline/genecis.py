@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from filters import concreteness
+from pipeline.candidates import image_split
+from pipeline.codes import codes
 from pipeline.config import MIN_IMAGES_WITH_SUBJECT, MIN_OBJECTS_OF_SUBJECT, TRIES, MiningConfig
 from pipeline.numbers import mix, runs
 from pipeline.readers.identity import hash64
-from pipeline.relation import codes, image_split
 
 ROWS = pa.schema(
     [
@@ -148,6 +149,7 @@ def draw_text_distractors(
         "target": columns["target"][accepted],
         "text_distractor": index["fact"][text][accepted],
         "split": columns["split"][accepted],
+        "kind": np.zeros(accepted.sum(), np.int8),
         "key": mix(columns["pair"][accepted], config.seed),
     }
 

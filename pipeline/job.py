@@ -13,6 +13,7 @@ import importlib.metadata
 import itertools
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from pipeline import mine, progress, readers, relation
+from pipeline import contrasts, mine, progress, readers
 from pipeline.config import MiningConfig
 from pipeline.parse import ParseCaptions
 from pipeline.read import ReadCaptions, splits_step
@@ -152,7 +153,7 @@ class Job:
         fingerprint = _fingerprint("mine", before.fingerprint, configuration)
 
         def work(step: str) -> tuple[Stage, dict[str, Any]]:
-            draw = self._draw_genecis if config.preset == "genecis" else self._draw_relations
+            draw = self._draw_genecis if config.sampler == "genecis" else self._draw_contrasts
             return draw(step, config)
 
         return self._run("mine", fingerprint, configuration, work, intact=self._draws_are_there)
@@ -160,7 +161,7 @@ class Job:
     def write(self) -> Stage:
         """Draws to the triplets table."""
         before = self._done("mine")
-        config = MiningConfig(**{**before.configuration, "kinds": tuple(before.configuration["kinds"])})
+        config = MiningConfig.from_json(before.configuration)
         fingerprint = _fingerprint("write", before.fingerprint, {})
 
         def work(step: str) -> tuple[Stage, dict[str, Any]]:
@@ -199,43 +200,57 @@ class Job:
         manifest.write(self.store.root)
         return manifest
 
-    def _draw_relations(self, step: str, config: MiningConfig) -> tuple[Stage, dict[str, Any]]:
+    def _draw_contrasts(self, step: str, config: MiningConfig) -> tuple[Stage, dict[str, Any]]:
         index_step = f"{step}.index"
         receipts = self._step(
             "mine", index_step, config.partitions, "facts",
             lambda pipeline: pipeline | "Index" >> mine.IndexFacts(self.store, index_step, config),
         )  # fmt: skip
-        yields = _total(receipts, "yields").astype(np.int64)
-        facts, with_text, usable = _total(receipts, "facts").astype(np.int64).tolist()
+        rows, with_text, usable = _total(receipts, "rows").astype(np.int64).tolist()
         stage = self._mined(index_step, config)
-        _check_shuffle("facts", stage.rows_out, facts)
+        _check_shuffle("rows", self._rows_of_facts(index_step, config), rows)
+        yields = {kind: _total(receipts, f"yields of {kind}").astype(np.int64) for kind in config.kinds}
         wanted = usable if config.triplets is None else config.triplets
         # The yields count a triplet that two subjects make ("man", "person") twice; it is dropped once when the draws
-        # meet. Where that leaves too few, a higher level is drawn anew.
+        # meet. Where that leaves too few, higher levels are drawn anew.
         needed = wanted
         for round_ in itertools.count():
-            level = relation.choose_level(yields, needed)
+            capacity = {kind: int(counts[-1]) for kind, counts in yields.items()}
+            shares = _shares(capacity, needed, dict(zip(config.kinds, config.weights, strict=False)))
+            levels = {
+                kind: contrasts.choose_level(yields[kind], share) if share < yields[kind][-1] else float("inf")
+                for kind, share in shares.items()
+            }
             draw_step = f"{step}.draw{round_}"
-            transform = mine.DrawTriplets(self.store, index_step, draw_step, config, level)
+            transform = mine.DrawTriplets(self.store, index_step, draw_step, config, levels)
             draws = self._step(
                 "mine", draw_step, config.partitions, "draws",
                 lambda pipeline, t=transform: pipeline | "Draw" >> t,  # type: ignore[misc]
             )  # fmt: skip
             distinct, repeats = (int(_total(draws, name)[0]) for name in ("draws", "repeats"))
-            at_level = int(yields[np.searchsorted(relation.LEVELS, level)])
+            at_level = sum(
+                int(yields[kind][np.searchsorted(contrasts.LEVELS, level)]) for kind, level in levels.items()
+            )
             _check_shuffle("draws", at_level, distinct + repeats)
-            if distinct >= wanted or np.isinf(level):
+            if distinct >= wanted or all(map(np.isinf, levels.values())):
                 break
             needed = max(at_level + 1, needed * wanted // max(distinct, 1))
         keep = self._keep(draws, wanted, config)
+        to_be_had = ", ".join(f"{kind} {int(counts[-1]):,}" for kind, counts in yields.items())
+        stage.notes.append(f"to be had of each kind: {to_be_had}")
         if sum(keep) < wanted:
             stage.notes.append(
                 f"{wanted:,} triplets asked for, {sum(keep):,} to be had: that is every distinct triplet of these "
-                f"facts. Of {facts:,} facts, {facts - with_text:,} state a condition that no other subject's image "
-                f"states, so they have no text distractor; {with_text - usable:,} more have fewer than two images of "
+                f"facts. Of {rows:,} uses of facts, {rows - with_text:,} state a condition that no other subject's "
+                f"image states, so they have no text distractor; {with_text - usable:,} more have too few images of "
                 "their subject to contrast with"
             )
         return stage, {"draw_steps": [draw_step], "keep": keep}
+
+    def _rows_of_facts(self, index_step: str, config: MiningConfig) -> int:
+        """How many rows the facts were made into."""
+        receipts = [self.store.receipt(mine.facts_step(index_step), part) for part in range(config.partitions)]
+        return int(_total([receipt for receipt in receipts if receipt is not None], "rows")[0])
 
     def _draw_genecis(self, step: str, config: MiningConfig) -> tuple[Stage, dict[str, Any]]:
         index_step = f"{step}.index"
@@ -244,7 +259,7 @@ class Job:
             lambda pipeline: pipeline | "Index" >> mine.IndexFacts(self.store, index_step, config),
         )  # fmt: skip
         stage = self._mined(index_step, config)
-        _check_shuffle("facts", 2 * stage.rows_out, int(_total(receipts, "rows")[0]))
+        _check_shuffle("rows", 2 * self._rows_of_facts(index_step, config), int(_total(receipts, "rows")[0]))
         weights = np.array([receipt.totals["weight"][0] for receipt in receipts if "weight" in receipt.totals])
         wanted = stage.rows_out if config.triplets is None else config.triplets
         draw_steps: list[str] = []
@@ -465,6 +480,17 @@ def _stage_of(receipts: Sequence[Receipt]) -> Stage:
 
 def _total(receipts: Sequence[Receipt], name: str) -> np.ndarray:
     return np.sum([receipt.totals[name] for receipt in receipts if name in receipt.totals], axis=0)
+
+
+def _shares(capacity: dict[str, int], wanted: int, weights: dict[str, float]) -> dict[str, int]:
+    """How many triplets of each kind: by their weights, and what a kind cannot give is shared among the others."""
+    shares: dict[str, int] = {}
+    weight_left = sum(weights[kind] for kind in capacity)
+    for kind in sorted(capacity, key=lambda kind: capacity[kind] / weights[kind]):
+        fair = math.ceil((wanted - sum(shares.values())) * weights[kind] / weight_left)
+        shares[kind] = min(capacity[kind], max(fair, 0))
+        weight_left = max(weight_left - weights[kind], 1e-12)
+    return shares
 
 
 def _check_shuffle(what: str, sent: int, arrived: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import genecis, relation
+from pipeline import candidates, contrasts, genecis
 from pipeline.config import MiningConfig
 from pipeline.numbers import mix
 from pipeline.parts import PartDoFn, count
@@ -21,8 +21,8 @@ from pipeline.routing import Batch, GroupParts, Route, Routed, join, split
 from pipeline.store import STAGES, Receipt, Store, part_name
 from schemas import DRAWS, REJECTS
 
-_COLUMNS = (*relation.COLUMNS, "attribute", "image_id", "caption_index", "source")
-_REPETITIVE = ("kind", "subject", "predicate", "object", "attribute", "source", "entities.list.element")
+_COLUMNS = (*candidates.COLUMNS, "image_id", "source")
+_REPETITIVE = ("kind", "subject", "predicate", "object", "attribute", "axis", "source", "entities.list.element")
 
 
 class IndexFacts(beam.PTransform):
@@ -46,7 +46,7 @@ class IndexFacts(beam.PTransform):
             | "SpreadParts" >> beam.Reshuffle()
             | "CodeFacts" >> Route(lambda part: code_facts(store, step, part, config), counted)
         )
-        if config.preset == "genecis":
+        if config.sampler == "genecis":
             # Subjects and objects share one shuffle: parts 0..P-1 are the subjects', P..2P-1 the objects'.
             grouped = coded | "BySubjectAndObject" >> GroupParts(2 * partitions)
             return grouped | "IndexGroups" >> beam.ParDo(_IndexGenecis(store, step, config))
@@ -62,18 +62,20 @@ class IndexFacts(beam.PTransform):
 class DrawTriplets(beam.PTransform):
     """Second pipeline: the index to draws, one Parquet file a part, distinct within and over the parts."""
 
-    def __init__(self, store: Store, index_step: str, step: str, config: MiningConfig, level: float) -> None:
+    def __init__(
+        self, store: Store, index_step: str, step: str, config: MiningConfig, levels: dict[str, float]
+    ) -> None:
         super().__init__()
         self._store, self._index_step, self._step = store, index_step, step
-        self._config, self._level = config, level
+        self._config, self._levels = config, levels
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        store, index_step, config, level = self._store, self._index_step, self._config, self._level
+        store, index_step, config, levels = self._store, self._index_step, self._config, self._levels
         return (
             pipeline
             | "Parts" >> beam.Create(range(config.partitions), reshuffle=False)
             | "SpreadParts" >> beam.Reshuffle()
-            | "Draw" >> Route(lambda part: route_draws(store.read_arrays(_index(index_step, part)), level, config))
+            | "Draw" >> Route(lambda part: route_draws(store.read_arrays(_index(index_step, part)), levels, config))
             | "ByTriplet" >> GroupParts(config.partitions)
             | "WriteDraws" >> beam.ParDo(_WriteDraws(store, self._step, distinct=True))
         )
@@ -126,7 +128,7 @@ def code_facts(store: Store, step: str, part: int, config: MiningConfig) -> Iter
     """Code the facts of a part, write the rejected ones, and route the rest to where they are indexed."""
     name = part_name(part, config.partitions)
     facts = store.read_table(f"facts/{name}.parquet", _COLUMNS, dictionary=_REPETITIVE)
-    miner = genecis if config.preset == "genecis" else relation
+    miner = genecis if config.sampler == "genecis" else candidates
     rows, rejected = miner.mineable(facts, part, config)
     rejects = pa.concat_tables(
         [
@@ -140,12 +142,13 @@ def code_facts(store: Store, step: str, part: int, config: MiningConfig) -> Iter
     receipt = Receipt(
         part,
         rows_in=len(facts),
-        rows_out=len(rows),
+        rows_out=len(facts) - len(rejects),
         rejects=count_reasons(rejects),
+        totals={"rows": [len(rows)]},
         files=[store.write_table(f"rejects/mine-{name}.parquet", rejects, REJECTS)],
     )
     store.write_receipt(facts_step(step), receipt)
-    if config.preset == "genecis":
+    if config.sampler == "genecis":
         yield from split(rows, _part(rows["subject_group"].to_numpy(), config))
         yield from split(rows, config.partitions + _part(rows["object_group"].to_numpy(), config))
     else:
@@ -154,13 +157,16 @@ def code_facts(store: Store, step: str, part: int, config: MiningConfig) -> Iter
 
 def route_text_distractors(batches: Iterable[Batch], config: MiningConfig) -> Iterator[Routed]:
     """The rows of one part of conditions, with text distractors, to the parts of their subjects."""
-    rows = relation.with_text_distractors(join(batches, relation.ROWS), config)
+    rows = contrasts.with_text_distractors(join(batches, candidates.ROWS), config)
     yield from split(rows, _part(rows["subject_group"].to_numpy(), config))
 
 
-def route_draws(index: dict[str, np.ndarray], level: float, config: MiningConfig) -> Iterator[Routed]:
+def route_draws(index: dict[str, np.ndarray], levels: dict[str, float], config: MiningConfig) -> Iterator[Routed]:
     """The draws of one part of subjects, spread over the output's shards."""
-    yield from _by_key(relation.draw(index, level, config), config)
+    yield from _by_key(contrasts.draw(index, levels, config), config)
+
+
+_ORDER = ("key", "reference", "target", "target_second", "text_distractor", "image_distractor")
 
 
 def collect_draws(draws: pa.Table, *, distinct: bool) -> pa.Table:
@@ -168,7 +174,7 @@ def collect_draws(draws: pa.Table, *, distinct: bool) -> pa.Table:
 
     Two facts of one image can make the same triplet for two subjects ("man in suit", "person in suit").
     """
-    order = np.lexsort([draws[name].fill_null(-1).to_numpy() for name in reversed(DRAWS.names)])
+    order = np.lexsort([draws[name].fill_null(-1).to_numpy() for name in reversed(_ORDER)])
     draws = draws.take(pa.array(order))
     if distinct and len(draws):
         keys = draws["key"].to_numpy()
@@ -194,9 +200,8 @@ def _part(groups: np.ndarray, config: MiningConfig) -> np.ndarray:
 
 
 def _by_key(drawn: dict[str, np.ndarray], config: MiningConfig) -> Iterator[Routed]:
-    absent = pa.nulls(len(drawn["key"]), pa.int64())
-    columns = {name: drawn.get(name, absent) for name in DRAWS.names if name != "key"}
-    table = pa.table({"key": drawn["key"].view(np.int64), **columns}, schema=DRAWS)
+    columns = {name: drawn.get(name, pa.nulls(len(drawn["key"]), DRAWS.field(name).type)) for name in DRAWS.names}
+    table = pa.table(columns | {"key": drawn["key"].view(np.int64)}, schema=DRAWS)
     yield from split(table, _part(table["key"].to_numpy(), config))
 
 
@@ -206,10 +211,13 @@ class _IndexRelations(PartDoFn):
         self._config = config
 
     def work(self, part: int, batches: Iterable[Batch]) -> Receipt:
-        index = relation.index_subjects(join(batches, relation.CODED), self._config)
+        index = contrasts.index_subjects(join(batches, contrasts.CODED), self._config)
         self.store.write_arrays(_index(self.step, part), index)
+        yields = contrasts.yields(index, self._config)
         return Receipt(
-            part, totals={"yields": relation.yields(index, self._config).tolist(), "facts": index["facts"].tolist()}
+            part,
+            totals={"rows": index["rows"].tolist()}
+            | {f"yields of {kind}": counts.tolist() for kind, counts in yields.items()},
         )
 
 

@@ -9,8 +9,9 @@ from importlib.metadata import version
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import parsers.registry
+from parsers import drawing
 from pipeline import inspect, query
-from pipeline.config import KINDS, PRESETS, MiningConfig
+from pipeline.config import KINDS, PRESETS, ConfigError, MiningConfig, load, preset, with_kinds
 from pipeline.readers import FORMATS
 from pipeline.runner import UsageError, parse_beam_options, unknown_argument
 
@@ -46,6 +47,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> tuple[argparse.Namespace
     given, rest = parser.parse_known_args(arguments)
     if rest and not given.takes_beam_options:
         raise UsageError(f"{unknown_argument(rest[0], given.own_options)} {_see_help(f'facetmine {given.command}')}")
+    if given.command == "parse":
+        _check_parse(given)
     try:
         return given, parse_beam_options(rest, given.own_options)
     except UsageError as error:
@@ -53,10 +56,18 @@ def parse_arguments(arguments: Sequence[str] | None) -> tuple[argparse.Namespace
 
 
 def mining_config(given: argparse.Namespace) -> MiningConfig:
-    """The preset, with what the command line changes."""
-    config = PRESETS[given.preset]
-    changes = {"seed": given.seed, "split": given.split, "triplets": given.triplets, "kinds": given.kinds}
-    return dataclasses.replace(config, **changes)
+    """The preset or the configuration file, with what the command line changes.
+
+    Raises:
+        UsageError: the file or the kinds cannot be used; the message says why.
+    """
+    try:
+        config = load(given.config) if given.config else preset(given.preset or "default")
+        if given.kinds:
+            config = with_kinds(config, given.kinds)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+    return dataclasses.replace(config, seed=given.seed, split=given.split, triplets=given.triplets)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,7 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     parse = command("parse", "Stages read and parse: captions to scene graphs and facts.", beam=True)
     _add_input(parse, required=False)
     _add_parser(parse)
-    _add_output(parse)
+    _add_sentence(parse)
+    _add_output(parse, required=False)
     mine = command("mine", "Stages mine and write: the facts of OUT to triplets, as often as you like.", beam=True)
     _add_mining(mine)
     _add_output(mine)
@@ -108,10 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_output(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def _add_output(parser: argparse.ArgumentParser, default: str | None = None, *, required: bool = True) -> None:
     group = parser.add_argument_group("output")
     group.add_argument(
-        "-o", "--output", "--out", required=default is None, default=default, metavar="OUT",
+        "-o", "--output", "--out", required=required and default is None, default=default, metavar="OUT",
         help="folder of the tables" + (f" (default {default})" if default else ""),
     )  # fmt: skip
     group.add_argument("--force", action="store_true", help="redo finished stages, and replace another run in OUT")
@@ -142,19 +154,54 @@ def _add_parser(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _add_sentence(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("one sentence, instead of files")
+    group.add_argument(
+        "--text", metavar="SENTENCE",
+        help="print what the parser finds a sentence to state, as a tree; - reads standard input, a caption a line",
+    )  # fmt: skip
+    group.add_argument(
+        "--image", metavar="FILE", help="with --text: draw it too, as .svg or .png (needs facetmine[draw])"
+    )
+
+
+def _check_parse(given: argparse.Namespace) -> None:
+    """Files go to --output, a sentence to the terminal.
+
+    Raises:
+        UsageError: it is neither, or both.
+    """
+    help_line = _see_help("facetmine parse")
+    if given.text is None:
+        if given.image is not None:
+            raise UsageError(f"argument --image draws a sentence: it needs --text {help_line}")
+        if given.output is None:
+            raise UsageError(f"the following arguments are required: -o/--output/--out, or --text {help_line}")
+    elif given.input or given.output:
+        raise UsageError(f"argument --text goes without --input and --output {help_line}")
+    if given.image is not None and not given.image.lower().endswith(drawing.FORMATS):
+        raise UsageError(f"argument --image: {given.image!r} ends neither in .svg nor in .png {help_line}")
+
+
 def _add_mining(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("mining")
-    group.add_argument(
-        "--preset", choices=sorted(PRESETS), default="default",
-        help="default: distinct triplets with true negatives; genecis: the published sampler's distribution",
+    settings = group.add_mutually_exclusive_group()
+    settings.add_argument(
+        "--preset", choices=PRESETS,
+        help="default: distinct triplets with true negatives; genecis: the published sampler's distribution "
+        "(default: default)",
+    )  # fmt: skip
+    settings.add_argument(
+        "--config", metavar="FILE.toml",
+        help="kinds, axes, filters, thresholds and weights; pipeline/presets/default.toml is one, explained",
     )  # fmt: skip
     group.add_argument(
         "--triplets", type=_whole(1, 10**12), metavar="N",
         help="how many triplets (default: as many as there are facts to use as targets)",
     )  # fmt: skip
     group.add_argument(
-        "--kinds", type=_kinds, default=KINDS, metavar="KIND,KIND",
-        help=f"kinds of triplets to mine (default: {','.join(KINDS)}; known: {', '.join(KINDS)})",
+        "--kinds", type=_kinds, metavar="KIND,KIND",
+        help=f"mine only these of the preset's kinds; known: {', '.join(KINDS)}",
     )  # fmt: skip
     group.add_argument("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="of every random choice")
     group.add_argument(

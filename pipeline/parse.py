@@ -8,8 +8,10 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import parsers
+from filters import axes
 from parsers import SceneGraph, SceneGraphParser
 from pipeline.numbers import runs
 from pipeline.parts import PartDoFn
@@ -105,16 +107,22 @@ def _fact_rows(graphs: Sequence[SceneGraph], start: int) -> pa.Table:
         heads = [entity.head for entity in graph.entities]
         for relation in graph.relations:
             subject, object_ = heads[relation.subject], heads[relation.object]
-            rows.append((row, "relation", subject, relation.predicate, object_, None, None))
+            rows.append((row, relation.confidence, "relation", subject, relation.predicate, object_, None, None))
         for entity in graph.entities:
-            for attribute in entity.attributes:
-                rows.append((row, "attribute", entity.head, None, None, attribute, None))
+            confidences = entity.confidences or (None,) * len(entity.attributes)
+            for attribute, confidence in zip(entity.attributes, confidences, strict=True):
+                rows.append((row, confidence, "attribute", entity.head, None, None, attribute, None))
             if entity.quantity is not None:
-                rows.append((row, "attribute", entity.head, None, None, entity.quantity, "quantity"))
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 7
-    return pa.table(
-        {"row": pa.array(columns[0], pa.int64())}
-        | {name: pa.array(values, pa.string()) for name, values in zip(_FACT_COLUMNS, columns[1:], strict=True)}
+                confidence = entity.quantity_confidence
+                rows.append((row, confidence, "attribute", entity.head, None, None, entity.quantity, "quantity"))
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 8
+    table = pa.table(
+        {"row": pa.array(columns[0], pa.int64()), "confidence": pa.array(columns[1], pa.float32())}
+        | {name: pa.array(values, pa.string()) for name, values in zip(_FACT_COLUMNS, columns[2:], strict=True)}
+    )
+    judged = axes.axes(table["subject"], table["attribute"])
+    return table.set_column(
+        table.column_names.index("axis"), "axis", pc.coalesce(table["axis"].combine_chunks(), judged)
     )
 
 

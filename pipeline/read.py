@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import readers
+from pipeline.codes import codes
 from pipeline.numbers import expand, mix, runs
 from pipeline.parts import PartDoFn
 from pipeline.readers.identity import hash64
 from pipeline.readers.rows import RAW_CAPTIONS
 from pipeline.rejects import count_reasons, rejects_table
-from pipeline.relation import codes
 from pipeline.routing import Batch, GroupParts, Route, Routed, batches_by_table, join, split
 from pipeline.store import Receipt, Store, part_name
 from schemas import CAPTIONS, REJECTS

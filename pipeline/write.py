@@ -12,35 +12,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters import concreteness
-from pipeline.config import MiningConfig
+from filters import axes, concreteness, visual
+from pipeline.codes import codes
+from pipeline.config import KINDS, MiningConfig
 from pipeline.mine import draws_path
 from pipeline.numbers import hexadecimal, mix
 from pipeline.parts import PartDoFn
-from pipeline.readers.identity import hash64
-from pipeline.relation import condition_codes
 from pipeline.routing import Batch, GroupParts, Route, Routed, join, split, split_sorted
 from pipeline.store import Receipt, Store, StoreError, part_name
-from schemas import DRAWS, TRIPLETS
+from schemas import DRAWS, FACTS, TRIPLETS
 
 REQUESTS = pa.schema(
     [
         pa.field("shard", pa.int32(), metadata={"doc": "who asks"}),
-        pa.field("slot", pa.int64(), metadata={"doc": "row of the shard * 4 + number of the role"}),
+        pa.field("slot", pa.int64(), metadata={"doc": "row of the shard * 5 + number of the role"}),
         pa.field("row", pa.int64(), metadata={"doc": "row of the facts part"}),
     ]
 )
 _SAID_OF_ROLE = {
-    "reference": ("source", "caption", "predicate", "object", "attribute"),
-    "target": ("source", "caption", "subject", "predicate", "object", "attribute", "axis"),
-    "text_distractor": ("source", "caption", "subject"),
-    "image_distractor": ("source", "caption"),
+    "reference": ("image_id", "source", "caption", "predicate", "object", "attribute"),
+    "target": ("image_id", "source", "caption", "subject", "predicate", "object", "attribute", "axis"),
+    "target_second": ("predicate", "object", "attribute"),
+    "text_distractor": ("image_id", "source", "caption", "subject"),
+    "image_distractor": ("image_id", "source", "caption", "object", "attribute"),
 }
 ROLES = tuple(_SAID_OF_ROLE)
-_SAID = ("image_id", "source", "caption", "subject", "predicate", "object", "attribute", "axis")
-ANSWERS = pa.schema(
-    [*(pa.field(name, pa.string()) for name in _SAID), pa.field("image_key", pa.int64()), pa.field("slot", pa.int64())]
-)
+_SAID = ("image_id", "source", "caption", "subject", "predicate", "object", "attribute", "axis", "confidence")
+ANSWERS = pa.schema([FACTS.field(name) for name in (*_SAID, "image_key")]).append(pa.field("slot", pa.int64()))
 
 _TRIM = 9
 
@@ -125,37 +123,85 @@ def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.
     if lost := int((asked & (rows < 0)).sum()):
         raise StoreError(f"{lost:,} of the facts that a shard asked for did not come back: the runner loses data")
     answers = answers.combine_chunks()
-    high, low = _ids("relation", answers, *rows.T[:2])
+    of_role = dict(zip(ROLES, rows.T, strict=True))
+    kinds = pa.DictionaryArray.from_arrays(draws["kind"].combine_chunks(), pa.array(KINDS))
+    condition, subject = _conditions(kinds, answers, of_role)
+    reference, target, text = (of_role[role] for role in ("reference", "target", "text_distractor"))
+    image = answers["image_key"].to_numpy()
+    parts = codes(kinds), codes(condition.dictionary_encode()), image[reference], image[target]
+    high, low = mix(*parts), mix(*reversed(parts))
     order = np.lexsort((low, high))  # stable, and the draws are in an order of their own
-    high, low, rows = high[order], low[order], rows[order]
 
     columns = {
         "triplet_id": hexadecimal(high, low),
-        "kind": pa.array(["relation"] * len(draws), pa.string()),
-        "split": pc.if_else(pc.equal(draws["split"].take(pa.array(order)), 0), "train", "val"),
-        "concreteness": _mean_concreteness(answers, rows[:, :3], config),
+        "kind": kinds.cast(pa.string()),
+        "condition": condition,
+        "subject": subject,
+        "split": pc.if_else(pc.equal(draws["split"], 0), "train", "val"),
+        "prior": draws["prior"],
+        "contradiction": _contradiction(kinds, config),
+        "confidence": _lowest_confidence(answers, np.stack([reference, target], axis=1)),
+        "concreteness": _mean_concreteness(answers, np.stack([reference, target, text], axis=1), config),
+        "visual_strength": pa.array(visual.visual_strength(condition), from_pandas=True).cast(pa.float32()),
     }
-    for role, found in zip(ROLES, rows.T, strict=True):
-        said = answers.select(["image_id", *_SAID_OF_ROLE[role]]).take(pa.array(found, mask=found < 0))
-        columns[f"{role}_id"] = said["image_id"]
-        columns |= {f"{role}_{name}": said[name] for name in _SAID_OF_ROLE[role]}
-    columns["subject"], columns["axis"] = columns["target_subject"], columns["target_axis"]
-    columns["condition"] = pc.binary_join_element_wise(columns["target_predicate"], columns["target_object"], " ")
+    columns = {name: column.take(pa.array(order)) for name, column in columns.items()}
+    for role, found in of_role.items():
+        found = found[order]
+        said = answers.select(_SAID_OF_ROLE[role]).take(pa.array(found, mask=found < 0))
+        columns |= {f"{role}_{name.removeprefix('image_')}": said[name] for name in _SAID_OF_ROLE[role]}
+    attribute = _is_one_of(kinds, "change_attribute", "focus_attribute", "composite").take(pa.array(order))
+    columns["axis"] = pc.if_else(attribute, columns["target_axis"], None)
+    columns["ambiguity"] = pc.if_else(
+        attribute, pa.array(axes.axis_ambiguity(columns["target_attribute"])).cast(pa.float32()), None
+    )
     return pa.table([columns[name] for name in TRIPLETS.names], names=TRIPLETS.names)
 
 
-def _ids(kind: str, answers: pa.Table, reference: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two uint64 a triplet: hashes of its kind, condition, reference image and target image."""
-    image = answers["image_key"].to_numpy()
-    said = answers.select(["predicate", "object"]).take(pa.array(target)).combine_chunks()
-    condition = condition_codes(said["predicate"].combine_chunks(), said["object"].combine_chunks())
-    parts = hash64([kind])[0], condition, image[reference], image[target]
-    return mix(*parts), mix(*reversed(parts))
+def _conditions(
+    kinds: pa.DictionaryArray, answers: pa.Table, of_role: dict[str, np.ndarray]
+) -> tuple[pa.StringArray, pa.StringArray]:
+    """Condition and subject of every triplet as a person would put them."""
+    said = {
+        role: answers.select(["subject", "predicate", "object", "attribute", "axis"]).take(
+            pa.array(of_role[role], mask=of_role[role] < 0)
+        )
+        for role in ("target", "target_second")
+    }
+    first, second = (
+        pc.coalesce(pc.binary_join_element_wise(facts["predicate"], facts["object"], " "), facts["attribute"])
+        for facts in said.values()
+    )
+    target, of_object = said["target"], _is_one_of(kinds, "change_object", "focus_object")
+    condition = pc.if_else(of_object, target["subject"], first)
+    condition = pc.if_else(_is_one_of(kinds, "focus_attribute"), target["axis"], condition)
+    both = pc.binary_join_element_wise(first, second, " and ")
+    condition = pc.if_else(_is_one_of(kinds, "composite"), both, condition)
+    subject = pc.if_else(of_object, target["object"], target["subject"])
+    return condition.combine_chunks(), subject.combine_chunks()
+
+
+def _contradiction(kinds: pa.DictionaryArray, config: MiningConfig) -> pa.Array:
+    """How the image distractor fails the condition, which follows from what it was drawn among."""
+    if config.sampler == "genecis":
+        return pa.nulls(len(kinds), pa.string())
+    exclusive = _is_one_of(kinds, "change_attribute", "focus_attribute")
+    other = pc.if_else(_is_one_of(kinds, "composite"), "silence", "other object")
+    return pc.if_else(exclusive, "exclusive value", other)
+
+
+def _is_one_of(kinds: pa.DictionaryArray, *names: str) -> pa.BooleanArray:
+    return pa.array(np.isin(kinds.indices.to_numpy(), [KINDS.index(name) for name in names]))
+
+
+def _lowest_confidence(answers: pa.Table, rows: np.ndarray) -> pa.Array:
+    confidence = answers["confidence"].combine_chunks()
+    found = [confidence.take(pa.array(column)) for column in rows.T]
+    return pc.min_element_wise(*found, skip_nulls=False)
 
 
 def _mean_concreteness(answers: pa.Table, rows: np.ndarray, config: MiningConfig) -> pa.Array:
     """Mean over subjects and objects of the facts in each row; genecis counts unrated ones as -1, else they are out."""
-    rate = concreteness.rate_exact if config.preset == "genecis" else concreteness.rate
+    rate = concreteness.rate_exact if config.sampler == "genecis" else concreteness.rate
     rated = np.concatenate([rate(answers[name])[rows] for name in ("subject", "object")], axis=1)
     known = ~np.isnan(rated)
     count = known.sum(axis=1)

@@ -78,7 +78,7 @@ FACTS = _schema(
         _field(
             "axis",
             pa.string(),
-            "attribute facts: the axis of the value ('color'), null where none is known",
+            "attribute facts: the axis of the value, judged by the subject ('color'; filters.axes.AXES has all)",
             nullable=True,
         ),
         _field(
@@ -120,7 +120,10 @@ TRIPLETS = _schema(
         _field("target_predicate", pa.string(), "the fact that satisfies the condition: predicate", nullable=True),
         _field("target_object", pa.string(), "the fact that satisfies the condition: object", nullable=True),
         _field("target_attribute", pa.string(), "the fact that satisfies the condition: attribute", nullable=True),
-        _field("axis", pa.string(), "axis of the condition, attribute kinds only", nullable=True),
+        _field("target_second_predicate", pa.string(), "composite: the second fact's predicate", nullable=True),
+        _field("target_second_object", pa.string(), "composite: the second fact's object", nullable=True),
+        _field("target_second_attribute", pa.string(), "composite: the second fact's attribute", nullable=True),
+        _field("axis", pa.string(), "axis of the condition, attribute kinds and composite only", nullable=True),
         _field(
             "text_distractor_id",
             pa.string(),
@@ -140,6 +143,16 @@ TRIPLETS = _schema(
         ),
         _field("image_distractor_source", pa.string(), "source of the image distractor", nullable=True),
         _field("image_distractor_caption", pa.string(), "caption of the image distractor", nullable=True),
+        _field("image_distractor_object", pa.string(), "what it states of the subject: object", nullable=True),
+        _field("image_distractor_attribute", pa.string(), "what it states of the subject: attribute", nullable=True),
+        _field(
+            "contradiction",
+            pa.string(),
+            "how the image distractor fails the condition: 'exclusive value' (it states another value that excludes "
+            "the condition's), 'other object' (it states another object of the subject) or 'silence'",
+            nullable=True,
+        ),
+        _field("confidence", pa.float32(), "lowest parser confidence of reference's and target's facts", nullable=True),
         _field(
             "concreteness",
             pa.float32(),
@@ -147,6 +160,21 @@ TRIPLETS = _schema(
             "of reference, target and text distractor; null where no word is rated",
             nullable=True,
         ),
+        _field(
+            "visual_strength",
+            pa.float32(),
+            "visual strength (Lancaster Sensorimotor Norms, Lynott et al. 2020, 0 to 5) of the condition, or of its "
+            "last word; null where that is not rated",
+            nullable=True,
+        ),
+        _field(
+            "prior",
+            pa.float32(),
+            "share of the subject's images that satisfy the condition, among those that can be paired; the lower, the "
+            "more the condition tells",
+            nullable=True,
+        ),
+        _field("ambiguity", pa.float32(), "attribute kinds: bits of doubt about the value's axis", nullable=True),
         _field("split", pa.string(), "'train' or 'val'; no image is in two splits"),
     ],
 )
@@ -171,11 +199,14 @@ DRAWS = _schema(
     "one row a drawn triplet, as numbers of facts (part of the facts table << 32 | row); internal to the mining stages",
     [
         _field("key", pa.int64(), "hash of reference image, target image and condition; decides the shard"),
+        _field("kind", pa.int8(), "kind of triplet by number"),
         _field("reference", pa.int64(), "fact of the reference"),
         _field("target", pa.int64(), "fact of the target, which satisfies the condition"),
+        _field("target_second", pa.int64(), "composite: the target's second fact", nullable=True),
         _field("text_distractor", pa.int64(), "fact of the text distractor"),
         _field("image_distractor", pa.int64(), "fact of the image distractor", nullable=True),
         _field("split", pa.int8(), "0 train, 1 val"),
+        _field("prior", pa.float32(), "share of the subject's images that satisfy the condition", nullable=True),
     ],
 )
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipeline import mine, relation
+from filters import axes
+from pipeline import candidates, contrasts, mine
 from pipeline.config import MiningConfig
 from pipeline.job import Job
 from pipeline.readers.identity import hash64, named_keys
@@ -96,7 +97,10 @@ def facts_parts(world: World, partitions: int) -> list[pa.Table]:
             "predicate": pa.array([fact and fact.predicate for fact in relations], pa.string()),
             "object": pa.array([fact and fact.object for fact in relations], pa.string()),
             "attribute": pa.array([value and value[1] for value in values], pa.string()),
-            "axis": pa.nulls(len(rows), pa.string()),
+            "axis": axes.axes(
+                pa.array([row[3][0] for row in rows], pa.string()),
+                pa.array([value and value[1] for value in values], pa.string()),
+            ),
             "confidence": pa.nulls(len(rows), pa.float32()),
             "entities": pa.array([sorted(world.names[image]) for image in images], FACTS.field("entities").type),
         },
@@ -193,14 +197,14 @@ def triplets_of_draws(draws: pa.Table, parts: Sequence[pa.Table]) -> list[Triple
 
 def index_in_memory(parts: Sequence[pa.Table], config: MiningConfig, arrival: int | None = None) -> dict:
     """The index of the default preset, all groups in one, without Beam; rows arrive shuffled if a seed says how."""
-    rows = pa.concat_tables([relation.mineable(part, number, config)[0] for number, part in enumerate(parts)])
-    rows = relation.with_text_distractors(_shuffled(rows, arrival), config)
-    return relation.index_subjects(_shuffled(rows, arrival), config)
+    rows = pa.concat_tables([candidates.mineable(part, number, config)[0] for number, part in enumerate(parts)])
+    rows = contrasts.with_text_distractors(_shuffled(rows, arrival), config)
+    return contrasts.index_subjects(_shuffled(rows, arrival), config)
 
 
 def draw_in_memory(index: dict, config: MiningConfig, level: float) -> pa.Table:
-    """The distinct draws (schemas.DRAWS) of an index at a level."""
-    batches = [batch for _, batch in mine.route_draws(index, level, config)]
+    """The distinct draws (schemas.DRAWS) of an index at one level for all kinds."""
+    batches = [batch for _, batch in mine.route_draws(index, dict.fromkeys(config.kinds, level), config)]
     return mine.collect_draws(join(batches, DRAWS), distinct=True)
 
 

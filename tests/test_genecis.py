@@ -23,7 +23,7 @@ from pipeline.job import Job
 CAPTIONS = Path(__file__).parents[1] / "parsers" / "data" / "web" / "train.tsv"
 DRAWS = 20_000
 CAPTIONS_PARSED = 2_000  # from 4,000 on the job would start worker processes
-TOY = MiningConfig(preset="genecis", min_concreteness=-10, triplets=DRAWS)
+TOY = MiningConfig(sampler="genecis", kinds=("relation",), min_concreteness=-10, triplets=DRAWS)
 """No triplet is too abstract for it."""
 
 

@@ -30,11 +30,12 @@ from factories import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import relation
+from pipeline import candidates, contrasts
+from pipeline.codes import thing_codes
 from pipeline.config import ROWS_PER_SUBJECT_GROUP, TEXT_DISTRACTORS_PER_TARGET, MiningConfig
 from pipeline.readers.identity import named_keys
 
-ANY = MiningConfig(min_concreteness=0.0, partitions=3)
+ANY = MiningConfig(kinds=("relation",), min_concreteness=0.0, partitions=3)
 UNLIMITED = float("inf")
 THINGS = ("man", "dog", "hot dog", "grass", "hat")
 PREDICATES = ("on", "in")
@@ -69,7 +70,7 @@ seeds = st.integers(0, 2**63 - 1)
 def split_of_images(world: World, config: MiningConfig) -> dict[Image, int]:
     images = list(world.names)
     keys = np.array([named_keys(source, [name])[0] for source, name in images], np.int64)
-    return dict(zip(images, relation.image_split(keys, config).tolist(), strict=True))
+    return dict(zip(images, candidates.image_split(keys, config).tolist(), strict=True))
 
 
 def possible_triplets(
@@ -198,13 +199,13 @@ def test_the_chosen_level_yields_at_least_what_is_asked_for(world: World, seed: 
     config = dataclasses.replace(ANY, seed=seed)
     parts = facts_parts(world, config.partitions)
     index = index_in_memory(parts, config)
-    yields = relation.yields(index, config)
+    yields = contrasts.yields(index, config)["relation"]
     assert (np.diff(yields) >= 0).all()
     wanted = data.draw(st.integers(0, int(yields[-1])))
-    level = relation.choose_level(yields, wanted)
-    drawn = relation.draw(index, level, config)
+    level = contrasts.choose_level(yields, wanted)
+    drawn = contrasts.draw(index, {"relation": level}, config)
     assert len(drawn["key"]) >= wanted
-    position = len(yields) - 1 if level == UNLIMITED else int(np.flatnonzero(level == relation.LEVELS)[0])
+    position = len(yields) - 1 if level == UNLIMITED else int(np.flatnonzero(level == contrasts.LEVELS)[0])
     assert len(drawn["key"]) == yields[position]
     assert position == 0 or yields[position - 1] < wanted
 
@@ -276,15 +277,15 @@ def test_the_share_of_held_out_images_is_roughly_what_was_asked_for() -> None:
     keys = named_keys("toy", [str(number) for number in range(20_000)])
     for share in (0.0, 0.05, 0.5):
         config = dataclasses.replace(ANY, split=share, seed=3)
-        held_out = relation.image_split(keys, config)
+        held_out = candidates.image_split(keys, config)
         assert abs(held_out.mean() - share) < 0.01
         assert set(held_out.tolist()) <= {0, 1}
-    assert relation.image_split(keys, dataclasses.replace(ANY, split=0.0)).sum() == 0
+    assert candidates.image_split(keys, dataclasses.replace(ANY, split=0.0)).sum() == 0
 
 
 def test_a_larger_share_holds_out_the_same_images_and_more() -> None:
     keys = named_keys("toy", [str(number) for number in range(1_000)])
-    few, many = (relation.image_split(keys, dataclasses.replace(ANY, split=share)) for share in (0.1, 0.3))
+    few, many = (candidates.image_split(keys, dataclasses.replace(ANY, split=share)) for share in (0.1, 0.3))
     assert (few <= many).all()
     assert few.sum() < many.sum()
 
@@ -295,7 +296,7 @@ def test_a_larger_share_holds_out_the_same_images_and_more() -> None:
 def rejected(world: World, config: MiningConfig = ANY) -> tuple[list[Fact], dict[str, list[tuple[str, str]]]]:
     """The facts of one part that are mined, and subject and caption of those that are not, by reason."""
     (facts,) = facts_parts(world, 1)
-    rows, rejects = relation.mineable(facts, 0, config)
+    rows, rejects = candidates.mineable(facts, 0, config)
     mined = facts.take(pa.array([fact & 0xFFFFFFFF for fact in rows["fact"].to_pylist()], pa.int64())).to_pylist()
     told = {
         reason: [(row["subject"], row["caption"]) for row in facts.take(found).to_pylist()]
@@ -365,7 +366,7 @@ def test_worlds_without_facts_give_no_triplets(facts: tuple[Fact, ...]) -> None:
 # Hot subjects
 
 
-HOT = MiningConfig(min_concreteness=0.0, partitions=ROWS_PER_SUBJECT_GROUP // 20)
+HOT = dataclasses.replace(ANY, partitions=ROWS_PER_SUBJECT_GROUP // 20)
 """So many parts that 20 facts of a subject in one of them make it seem larger than a group."""
 
 
@@ -382,7 +383,7 @@ def hot_world() -> World:
 
 def test_images_of_a_hot_subject_are_spread_over_groups_and_the_facts_of_an_image_stay_together() -> None:
     (facts,) = facts_parts(hot_world(), 1)
-    rows, _ = relation.mineable(facts, 0, HOT)
+    rows, _ = candidates.mineable(facts, 0, HOT)
     groups_of_image = defaultdict(set)
     rows_of_group: Counter[int] = Counter()
     for row in rows.to_pylist():
@@ -398,12 +399,12 @@ def test_images_of_a_hot_subject_are_spread_over_groups_and_the_facts_of_an_imag
 
 
 def code_of(name: str) -> int:
-    return int(relation.codes(pa.array([name]))[0])
+    return int(thing_codes(pa.array([name]))[0])
 
 
 def test_few_facts_are_not_salted() -> None:
     (facts,) = facts_parts(hot_world(), 1)
-    rows, _ = relation.mineable(facts, 0, ANY)
+    rows, _ = candidates.mineable(facts, 0, ANY)
     assert len(set(rows["subject_group"].to_pylist())) == len(set(rows["subject"].to_pylist()))
     conditions = {fact[1:] for _, _, _, fact in hot_world().rows}
     assert len(set(rows["condition_group"].to_pylist())) == len(conditions)
@@ -420,7 +421,7 @@ def test_triplets_of_salted_subjects_are_true_distinct_and_possible_within_their
     assert len({triplet.pair for triplet in triplets}) == len(triplets) > 100
     assert keys_of(triplets) < possible_triplets(world)
     # No target is lost to salting here: groups hold several images of each place.
-    rows, _ = relation.mineable(parts[0], 0, config)
+    rows, _ = candidates.mineable(parts[0], 0, config)
     group = dict(zip(rows["image"].to_pylist(), rows["subject_group"].to_pylist(), strict=True))
     key = {image: int(named_keys(image[0], [image[1]])[0]) for image in world.names}
     for triplet in triplets:
@@ -497,7 +498,7 @@ def facts_counted(world: World, group_of: Callable[[Image], object] = lambda ima
 _RANDOM = random_world(12, 150, things=("man", "dog", "hot dog", "grass", "hat", "idea"), facts=2)
 JOB_WORLD = World((*_RANDOM.captions, *(caption for caption in _RANDOM.captions[:40] if caption.facts)))
 """Some captions come twice, so some facts of an image are stated twice."""
-JOB = MiningConfig(min_concreteness=0.0, seed=6, split=0.3, triplets=10**6)
+JOB = MiningConfig(kinds=("relation",), min_concreteness=0.0, seed=6, split=0.3, triplets=10**6)
 
 
 @pytest.fixture(scope="module")
@@ -526,8 +527,8 @@ def test_a_job_asked_for_too_much_says_what_there_is_and_why(everything: tuple) 
     facts, no_text, no_contrast = facts_counted(JOB_WORLD, split_of_images(JOB_WORLD, JOB).__getitem__)
     note = count_note(stage.notes)
     assert f"1,000,000 triplets asked for, {len(table):,} to be had" in note
-    assert f"Of {facts:,} facts, {no_text:,} state a condition that no other subject's image states" in note
-    assert f"{no_contrast:,} more have fewer than two images" in note
+    assert f"Of {facts:,} uses of facts, {no_text:,} state a condition that no other subject's image states" in note
+    assert f"{no_contrast:,} more have too few images" in note
 
 
 def test_no_image_of_a_job_is_in_two_splits(everything: tuple) -> None:

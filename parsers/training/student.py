@@ -1,0 +1,82 @@
+"""The student: the small network that parses, learning from people's labels and the teacher's."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from parsers.features import WORD_VECTOR, numbers, spelling
+from parsers.training.data import Example
+from parsers.training.loop import train
+from parsers.training.network import Student
+
+SEEN_AT_LEAST = 2
+"""Occurrences from which a word has a row of its own."""
+
+
+class Inputs:
+    """Tokens to the student's input tensors.
+
+    Args:
+        vocabulary: rows of words in the word table, from 1; row 0 is for unknown words.
+        counts: occurrences of each row's word in training; rare words are sometimes hidden, so that row 0 learns.
+        vectors: pretrained vector of each word that has one, float32 [WORD_VECTOR].
+        rng: draws what is hidden.
+    """
+
+    def __init__(
+        self, vocabulary: dict[str, int], counts: Sequence[int], vectors: dict[str, np.ndarray], rng: random.Random
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._counts = counts
+        self._vectors = vectors
+        self._rng = rng
+
+    def __call__(self, captions: Sequence[Sequence[str]], *, hide: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        rows = [numbers(tokens, self._vocabulary) for tokens in captions]
+        if hide:
+            rows = [[self._hidden(row) for row in caption] for caption in rows]
+        unknown = np.zeros(WORD_VECTOR, np.float32)
+        vectors = np.stack([[self._vectors.get(token, unknown) for token in tokens] for tokens in captions])
+        spelled = [[spelling(token) for token in tokens] for tokens in captions]
+        return torch.tensor(rows), torch.tensor(spelled), torch.from_numpy(vectors)
+
+    def _hidden(self, row: int) -> int:
+        chance = 0.03 + 0.3 / (0.3 + self._counts[row])
+        return 0 if self._rng.random() < chance else row
+
+
+def vocabulary(examples: Sequence[Example]) -> tuple[dict[str, int], list[int]]:
+    """Rows of the words of the examples that are frequent enough, from 1, and the occurrences of each row."""
+    counts = Counter(token for example in examples for token in example.tokens)
+    kept = sorted((word for word, count in counts.items() if count >= SEEN_AT_LEAST), key=lambda w: (-counts[w], w))
+    return {word: row for row, word in enumerate(kept, 1)}, [0, *(counts[word] for word in kept)]
+
+
+def fit(
+    student: Student,
+    inputs: Inputs,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    *,
+    epochs: int,
+    seed: int,
+    after_epoch: Callable[[int], None] = lambda epoch: None,
+) -> None:
+    """Trains the student in place."""
+    train(
+        student,
+        lambda batch: student(*inputs([example.tokens for example in batch], hide=True)),
+        examples,
+        {label: number for number, label in enumerate(labels)},
+        [{"params": list(student.parameters()), "lr": 2e-3, "weight_decay": 1e-4}],
+        epochs=epochs,
+        batch=40,
+        clip=5.0,
+        warmup=200,
+        seed=seed,
+        after_epoch=after_epoch,
+    )

@@ -1,0 +1,363 @@
+"""Which facts triplets can be made of: the facts of a part to rows of integers.
+
+A row says: this image shows the subject, and of it the thing that a condition asks for. Four families of rows serve the
+six kinds of triplets.
+
+| family | fact | subject | what the condition asks for | kinds |
+|---|---|---|---|---|
+| relation | (S, P, O) | S | P O | relation |
+| attribute | (S, is, v) | S, among images with a value of v's sort | v | change and focus attribute |
+| object | (S, in or on or at, place) | the place | S | change and focus object |
+| composite | (S, is, v) and a second fact of S in the caption | S | both | composite |
+
+Two rows with the same subject group are images with the same subject; two with the same condition group are images that
+satisfy the same condition. What an image's captions claim, all of them together and with all that it implies, goes with
+every row, so that whoever looks for a negative needs no other image's rows.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters import concreteness, exclusive, hierarchy, visible
+from filters.distinct import by_distinct
+from pipeline.codes import claims, code, codes, condition_codes, denials, thing_codes
+from pipeline.config import FAMILIES, KINDS_OF_FAMILY, ROWS_PER_COMPOSITE_GROUP, ROWS_PER_SUBJECT_GROUP, MiningConfig
+from pipeline.numbers import below, expand, mix, runs, uniform
+
+ROWS = pa.schema(
+    [
+        pa.field("fact", pa.int64(), metadata={"doc": "part of the facts table << 32 | row in the part"}),
+        pa.field("second", pa.int64(), metadata={"doc": "composite: the second fact, else -1"}),
+        pa.field("family", pa.int8(), metadata={"doc": "position in config.FAMILIES"}),
+        pa.field("image", pa.int64(), metadata={"doc": "image_key"}),
+        pa.field("split", pa.int8(), metadata={"doc": "0 train, 1 val"}),
+        pa.field("subject", pa.int64(), metadata={"doc": "hash of the subject"}),
+        pa.field("thing", pa.int64(), metadata={"doc": "hash of what a contrast must lack"}),
+        pa.field("axis", pa.int64(), metadata={"doc": "hash of the axis of an attribute fact, else 0"}),
+        pa.field("subject_group", pa.int64(), metadata={"doc": "family, subject, split and salt: who can be paired"}),
+        pa.field("condition_group", pa.int64(), metadata={"doc": "family, condition, split and salt"}),
+        pa.field("denies_thing", pa.list_(pa.uint32()), metadata={"doc": "claims that a contrast must not make"}),
+        pa.field("denies_subject", pa.list_(pa.uint32()), metadata={"doc": "that a text distractor must not make"}),
+        pa.field("claims", pa.list_(pa.uint32()), metadata={"doc": "all that the image's captions claim"}),
+    ]
+)
+
+COLUMNS = (
+    "image_key",
+    "caption_index",
+    "kind",
+    "subject",
+    "predicate",
+    "object",
+    "attribute",
+    "axis",
+    "confidence",
+    "entities",
+)
+"""Columns of the facts table that triplets are mined from."""
+
+PLACES = frozenset(
+    "airport alley arena bar bathroom bay beach bedroom bridge building city classroom countryside "
+    "court desert dock farm field forest garden grass harbor island kitchen land market meadow mountain museum office "
+    "park patio path plaza pool railway restaurant road room runway sand sea shop shore sidewalk sky snow "
+    "square stadium stage station street studio valley village yard".split()
+) | {"body of water", "parking lot"}
+"""Things that a picture is taken in: scenes of the object kinds, and all their kinds; facetmine's own list."""
+
+_LOCATIVE = frozenset("in on at near by along through across inside outside over around above beside under".split())
+
+_SALT, _SPLIT, _MEMBER = 1, 2, 10
+
+
+def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table, dict[str, pa.Array]]:
+    """The rows of one part that triplets can be made of.
+
+    Args:
+        facts: a part of the facts table with columns :data:`COLUMNS` (schemas.FACTS, strings plain or as dictionaries),
+            which holds all facts of its images.
+        part: its number.
+
+    Returns:
+        rows (schema :data:`ROWS`), and for every reject reason the row numbers (int64) of the facts rejected for it.
+        A fact that is not rejected is the first fact of at least one row.
+    """
+    said = _Said.of(facts)
+    keep, rejects = _kept(said, config)
+    images = said.image
+    split = image_split(images, config)
+
+    families = {"relation": _relations, "attribute": _attributes, "object": _objects, "composite": _composites}
+    image_of_fact, claims_of_image = _claims_by_image(said)
+    tables = []
+    for number, family in enumerate(FAMILIES):
+        if not KINDS_OF_FAMILY[family].intersection(config.kinds):
+            continue
+        found = families[family](said, keep)
+        row = found["row"]
+        if not len(row):
+            continue
+        tables.append(
+            pa.table(
+                {
+                    "fact": (np.int64(part) << 32) | row,
+                    "second": np.where(found["second"] >= 0, (np.int64(part) << 32) | found["second"], -1),
+                    "family": np.full(len(row), number, np.int8),
+                    "image": images[row],
+                    "split": split[row],
+                    "subject": found["subject"],
+                    "thing": found["thing"],
+                    "axis": said.axis[row],
+                    "subject_group": _salted(number, found["subject_pool"], images[row], split[row], config),
+                    "condition_group": _salted(number, found["condition"], images[row], split[row], config),
+                    "denies_thing": found["denies_thing"],
+                    "denies_subject": found["denies_subject"],
+                    "claims": claims_of_image.take(pa.array(image_of_fact[row])),
+                },
+                schema=ROWS,
+            )
+        )
+    rows = pa.concat_tables([ROWS.empty_table(), *tables])
+    used = np.zeros(len(facts), bool)
+    used[rows["fact"].to_numpy() & 0xFFFFFFFF] = True
+    rejects["makes_no_condition"] = np.flatnonzero(keep & ~used)
+    return rows, {reason: pa.array(found) for reason, found in rejects.items() if len(found)}
+
+
+def image_split(images: np.ndarray, config: MiningConfig) -> np.ndarray:
+    """Which split each image is in, int8: 0 train, 1 val; a function of seed and image alone."""
+    return (uniform(config.seed, _SPLIT, images) < config.split).astype(np.int8)
+
+
+Found = dict[str, np.ndarray | pa.Array]
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What the facts of a part say, by columns of integers; row by row.
+
+    Attributes:
+        columns: the facts as they are, strings in dictionaries.
+        image: image key.
+        relation: whether the fact is a relation; bool.
+        subject, object, value: hashes of the things and of the attribute, 0 where there is none.
+        axis: hash of the axis, 0 where there is none.
+        condition: uint64 hash of what the fact says of its subject: predicate and object, or axis and value.
+        group, member: exclusion group and member bits of the value (filters.exclusive.exclusion_groups).
+    """
+
+    columns: dict[str, pa.Array]
+    image: np.ndarray
+    relation: np.ndarray
+    subject: np.ndarray
+    object: np.ndarray
+    value: np.ndarray
+    axis: np.ndarray
+    condition: np.ndarray
+    group: np.ndarray
+    member: np.ndarray
+
+    @classmethod
+    def of(cls, facts: pa.Table) -> "_Said":
+        columns = {name: facts[name].combine_chunks() for name in facts.column_names}
+        for name in ("kind", "subject", "predicate", "object", "attribute", "axis"):
+            columns[name] = columns[name].dictionary_encode()
+        relation = codes(columns["kind"]) == code("relation")
+        value, axis = thing_codes(columns["attribute"]), codes(columns["axis"])
+        relations = condition_codes(columns["predicate"], columns["object"])
+        return cls(
+            columns,
+            columns["image_key"].to_numpy(),
+            relation,
+            thing_codes(columns["subject"]),
+            thing_codes(columns["object"]),
+            value,
+            axis,
+            np.where(relation, relations, mix(axis, value)),
+            *exclusive.exclusion_groups(columns["axis"], columns["attribute"]),
+        )
+
+    def denials(self, name: str, rows: np.ndarray) -> pa.ListArray:
+        """Of those rows: what an image must not claim that is to lack the thing or value in that column."""
+        return denials(self.columns[name].take(pa.array(rows)))
+
+
+def _kept(said: _Said, config: MiningConfig) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Facts that pass the filters (bool), and rows rejected by reason."""
+    columns, relation = said.columns, said.relation
+    subject, object_ = columns["subject"], columns["object"]
+    keep = np.ones(len(subject), bool)
+    rejects: dict[str, np.ndarray] = {}
+
+    def reject(reason: str, mask: np.ndarray) -> None:
+        rejects[reason] = np.flatnonzero(keep & mask)
+        keep[mask] = False
+
+    enabled = {family for family in FAMILIES if KINDS_OF_FAMILY[family].intersection(config.kinds)}
+    mined = np.where(relation, bool(enabled - {"attribute"}), bool(enabled & {"attribute", "composite"}))
+    reject("kind_not_mined", ~mined)
+    reject("axis_not_mined", ~relation & ~by_distinct(columns["axis"], frozenset(config.axes).__contains__, bool))
+    reject("relates_to_itself", relation & (said.subject == said.object))
+    if config.min_confidence > 0:
+        confidence = columns["confidence"].fill_null(1.0).to_numpy(zero_copy_only=False)
+        reject("not_confident", confidence < config.min_confidence)
+    if config.visible_only:
+        about = visible.about_the_picture(subject) | relation & visible.about_the_picture(object_)
+        reject("about_the_picture", about)
+        reject("inherent_part", visible.inherent(columns["predicate"], object_))
+    if config.min_concreteness > 0:
+        vague = concreteness.rate(subject) < config.min_concreteness
+        reject("not_concrete", vague | relation & (concreteness.rate(object_) < config.min_concreteness))
+    rows = np.flatnonzero(keep)
+    _, first = np.unique(mix(said.image, said.subject, said.condition)[rows], return_index=True)
+    repeated = keep.copy()
+    repeated[rows[first]] = False
+    reject("repeated_fact", repeated)
+    return keep, rejects
+
+
+def _relations(said: _Said, keep: np.ndarray) -> Found:
+    row = np.flatnonzero(keep & said.relation)
+    return {
+        "row": row,
+        "second": np.full(len(row), -1),
+        "subject": said.subject[row],
+        "thing": said.object[row],
+        "subject_pool": said.subject[row],
+        "condition": said.condition[row],
+        "denies_thing": said.denials("object", row),
+        "denies_subject": said.denials("subject", row),
+    }
+
+
+def _attributes(said: _Said, keep: np.ndarray) -> Found:
+    """Values that exclude others; who is paired has values of one exclusion group ("red car", "blue car")."""
+    row = np.flatnonzero(keep & ~said.relation & (said.group >= 0))
+    return {
+        "row": row,
+        "second": np.full(len(row), -1),
+        "subject": said.subject[row],
+        "thing": said.value[row],
+        "subject_pool": mix(said.subject[row], said.group[row]),
+        "condition": said.condition[row],
+        "denies_thing": _joined(said.denials("attribute", row), _members(said, row)),
+        "denies_subject": said.denials("subject", row),
+    }
+
+
+def _objects(said: _Said, keep: np.ndarray) -> Found:
+    """Things that are in, on or at a place; the place is what reference and target share."""
+    locative = by_distinct(said.columns["predicate"], lambda words: words.rpartition(" ")[2] in _LOCATIVE, bool)
+    row = np.flatnonzero(keep & said.relation & locative & by_distinct(said.columns["object"], _is_place, bool))
+    _, first = np.unique(mix(said.image[row], said.object[row], said.subject[row]), return_index=True)
+    row = row[np.sort(first)]
+    return {
+        "row": row,
+        "second": np.full(len(row), -1),
+        "subject": said.object[row],
+        "thing": said.subject[row],
+        "subject_pool": said.object[row],
+        "condition": said.subject[row],
+        "denies_thing": said.denials("subject", row),
+        "denies_subject": said.denials("object", row),
+    }
+
+
+@lru_cache(1 << 18)
+def _is_place(name: str) -> bool:
+    name = hierarchy.canonical_name(name)
+    return name in PLACES or not PLACES.isdisjoint(hierarchy.ancestors_of(name))
+
+
+def _composites(said: _Said, keep: np.ndarray) -> Found:
+    """A value and a second fact of the same thing in the same caption: another axis' value, or a relation."""
+    kept = np.flatnonzero(keep)
+    clause = mix(said.image, said.columns["caption_index"].to_numpy(), said.subject)[kept]
+    order = np.lexsort((kept, said.relation[kept], clause))  # the values of a thing before its relations
+    kept, clause = kept[order], clause[order]
+    starts, lengths = runs(clause)
+    position = np.arange(len(kept)) - np.repeat(starts, lengths)
+    owner, ahead = expand(np.repeat(lengths, lengths) - position - 1)
+    row, second = kept[owner], kept[owner + 1 + ahead]
+    fits = ~said.relation[row] & (said.relation[second] | (said.axis[row] != said.axis[second]))
+    row, second = row[fits], second[fits]
+    related = said.relation[second]
+    # Lists of relations and values apart, and back into the order of the rows.
+    others = pa.concat_arrays(
+        [said.denials("object", second[related]), said.denials("attribute", second[~related])]
+    ).take(pa.array(np.argsort(np.concatenate([np.flatnonzero(related), np.flatnonzero(~related)]))))
+    both = mix(said.condition[row], said.condition[second])
+    return {
+        "row": row,
+        "second": second,
+        "subject": said.subject[row],
+        "thing": both.view(np.int64),
+        "subject_pool": said.subject[row],
+        "condition": both,
+        "denies_thing": _joined(said.denials("attribute", row), _members(said, row), others, _members(said, second)),
+        "denies_subject": said.denials("subject", row),
+    }
+
+
+def _members(said: _Said, rows: np.ndarray) -> pa.ListArray:
+    """Claims that the values of some facts make by their sort alone: "teal" that the thing is some blue or green.
+
+    A contrast to something blue makes no claim that it is some blue, by whatever word.
+    """
+    groups, members = said.group[rows], np.where(said.group[rows] >= 0, said.member[rows], 0)
+    kinds, kind = np.unique(groups.astype(np.int64) << 32 | members, return_inverse=True)
+    lists = [
+        [int(mix(_MEMBER, int(packed) >> 32, bit)) & 0xFFFFFFFF for bit in range(31) if int(packed) >> bit & 1]
+        for packed in kinds
+    ]
+    return pa.array(lists, pa.list_(pa.uint32())).take(pa.array(kind))
+
+
+def _joined(*columns: pa.ListArray) -> pa.ListArray:
+    """Row by row the lists of all columns one after the other."""
+    lengths = np.stack([pc.list_value_length(lists).to_numpy() for lists in columns], axis=1)
+    offsets = np.concatenate([[0], np.cumsum(lengths.sum(axis=1))]).astype(np.int32)
+    owner = np.concatenate([np.repeat(np.arange(len(lengths)), of_column) for of_column in lengths.T])
+    values = pa.concat_arrays([lists.flatten() for lists in columns])
+    return pa.ListArray.from_arrays(pa.array(offsets), values.take(pa.array(np.argsort(owner, kind="stable"))))
+
+
+def _claims_by_image(said: _Said) -> tuple[np.ndarray, pa.ListArray]:
+    """Number of every fact's image, and for every number all that the captions of that image claim, sorted."""
+    _, first, image_of_fact = np.unique(said.image, return_index=True, return_inverse=True)
+    named = said.columns["entities"].take(pa.array(first))
+    values = np.flatnonzero(~said.relation)
+    made = [
+        (np.repeat(np.arange(len(first)), pc.list_value_length(named).to_numpy()), claims(named.flatten())),
+        (image_of_fact[values], claims(said.columns["attribute"].take(pa.array(values)))),
+        (image_of_fact[values], _members(said, values)),
+    ]
+    keys = np.concatenate(
+        [
+            (np.repeat(owner, pc.list_value_length(lists).to_numpy()).astype(np.uint64) << np.uint64(32))
+            | lists.flatten().to_numpy()
+            for owner, lists in made
+        ]
+    )
+    keys.sort()
+    keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys
+    counts = np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=len(first))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return image_of_fact, pa.ListArray.from_arrays(pa.array(offsets), pa.array(keys.astype(np.uint32)))
+
+
+def _salted(family: int, names: np.ndarray, images: np.ndarray, split: np.ndarray, config: MiningConfig) -> np.ndarray:
+    """Group of every row, int64: its family, code and split, and for a code with very many rows a salt by image.
+
+    Images are spread over the parts by hash, so a code's rows here times the number of parts estimate its rows
+    everywhere. Parts that estimate differently salt differently, which is sound, because all rows of one image are in
+    one part and so in one group.
+    """
+    _, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
+    size = ROWS_PER_COMPOSITE_GROUP if FAMILIES[family] == "composite" else ROWS_PER_SUBJECT_GROUP
+    groups = np.maximum(counts * config.partitions // size, 1)
+    salts = (2 ** np.ceil(np.log2(groups))).astype(np.int64)[inverse]
+    return mix(family, names, split, below(salts, config.seed, _SALT, images)).view(np.int64)

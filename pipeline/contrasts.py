@@ -1,0 +1,306 @@
+"""Triplets that are true by the facts, drawn without waste: the default preset.
+
+A row (see candidates) says that an image shows a subject and a thing of it. The target is such an image. What it is
+contrasted with shares the subject and claims the thing in none of its captions; the text distractor satisfies the same
+condition and claims the subject in none. Which image is which depends on the kind:
+
+| kind | reference | image distractor |
+|---|---|---|
+| relation, change_*, composite | a contrast | another contrast |
+| focus_* | another image like the target | a contrast |
+
+Nothing is drawn and then thrown away: what a target can be contrasted with is counted first, and distinct pairs are
+enumerated in random order, so there are no repeats and "as many as can be had" is a number. Two steps, each a pure
+function of one partition's rows: :func:`with_text_distractors`, by condition, finds the text distractors of each row;
+:func:`index_subjects`, by subject, finds which images lack which things: the index that :func:`draw` draws from.
+
+How many triplets each (subject, thing) cell gives is settled by one number a kind, the level (:func:`choose_level`): a
+cell with n rows of a subject with m images weighs m^s * n^t / (the sum of n^t over the subject's cells), with s and t
+the temperatures of the configuration, and gives level * weight triplets or all it has. At s = 1 and t = 1/2 subjects
+come in proportion to their images, as in the published sampler, and the things of a subject half way between their own
+frequency and the published sampler's uniform choice.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.candidates import ROWS
+from pipeline.config import FAMILIES, FOCUS_KINDS, KINDS, KINDS_OF_FAMILY, TEXT_DISTRACTORS_PER_TARGET, MiningConfig
+from pipeline.numbers import Absent, below, expand, mix, runs, uniform
+
+CODED = ROWS.append(pa.field("text_distractors", pa.list_(pa.int64()), metadata={"doc": "their facts"}))
+
+LEVELS = 2.0 ** np.arange(-40, 24.25, 0.25)
+"""Levels at which the yield is counted; a quarter octave apart, so a draw overshoots by at most 19%."""
+
+_ORDER, _TEXT, _CELL, _REFERENCE, _CONTRAST, _CELL_ORDER = range(3, 9)
+
+
+def with_text_distractors(rows: pa.Table, config: MiningConfig) -> pa.Table:
+    """The rows of whole condition groups with up to four text distractors each (facts; none is an empty list).
+
+    A text distractor of a row is another image that satisfies its condition and whose captions do not claim its
+    subject.
+    """
+    fact = rows["fact"].to_numpy()
+    cells = _cells(rows, "condition_group", "subject", "denies_subject", config.seed)
+    without = cells.absent.counts[cells.of_row]
+
+    found = np.minimum(without, TEXT_DISTRACTORS_PER_TARGET)
+    owner, turn = expand(found)
+    first = below(np.maximum(without, 1), config.seed, _TEXT, fact)
+    rank = (first[owner] + turn) % np.maximum(without[owner], 1)
+    cell = cells.of_row[owner]
+    picked = cells.members[cells.first_member[cells.group[cell]] + cells.absent.pick(cell, rank)]
+    offsets = np.concatenate([[0], np.cumsum(found)]).astype(np.int32)
+    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(fact[picked]))
+    return rows.append_column(CODED.field("text_distractors"), lists)
+
+
+def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray]:
+    """What can be drawn from whole subject groups, as flat arrays (see :func:`draw`)."""
+    fact, image = rows["fact"].to_numpy(), rows["image"].to_numpy()
+    cells = _cells(rows, "subject_group", "thing", "denies_thing", config.seed)
+
+    distractors = rows["text_distractors"].combine_chunks()
+    is_target = pc.list_value_length(distractors).to_numpy() > 0
+    # Rows in order of (cell, random): the targets of a cell are a run, and any prefix of it is a random sample.
+    order = np.lexsort((mix(config.seed, _CELL_ORDER, fact), cells.of_row))
+    order = order[is_target[order]]
+    targets = np.bincount(cells.of_row[is_target], minlength=len(cells.key)).astype(np.int64)
+    showing = np.bincount(cells.of_row, minlength=len(cells.key))
+    family = np.zeros(len(cells.key), np.int8)
+    family[cells.of_row] = rows["family"].to_numpy()
+
+    offers = _offers(family, targets, cells, config)
+    sorted_distractors = distractors.take(pa.array(order))
+    usable = np.zeros(len(cells.key), bool)
+    usable[offers["offer_cell"][offers["offer_capacity"] > 0]] = True
+    return offers | {
+        "cell": cells.key.view(np.int64),
+        "cell_targets": targets,
+        "cell_contrasts": cells.absent.counts,
+        "cell_group": cells.group,
+        "cell_prior": (showing / np.maximum(cells.sizes[cells.group], 1)).astype(np.float32),
+        "target_fact": fact[order],
+        "target_second": rows["second"].to_numpy()[order],
+        "target_image": image[order],
+        "target_split": rows["split"].to_numpy()[order],
+        "target_condition": rows["condition_group"].to_numpy()[order],
+        "target_axis": rows["axis"].to_numpy()[order],
+        "text_offsets": np.asarray(sorted_distractors.offsets),
+        "text_facts": np.asarray(sorted_distractors.values),
+        "group_first_member": cells.first_member,
+        "group_size": cells.sizes,
+        "member_fact": fact[cells.members],
+        "member_image": image[cells.members],
+        "absent_owners": cells.absent.owners,
+        "absent_members": cells.absent.members,
+        "rows": np.array([len(rows), int(is_target.sum()), int(targets[usable].sum())]),
+    }
+
+
+def yields(index: dict[str, np.ndarray], config: MiningConfig) -> dict[str, np.ndarray]:
+    """For every kind how many triplets the index gives at each of :data:`LEVELS`, and without a limit, int64."""
+    counted = {}
+    for kind in config.kinds:
+        of_kind = index["offer_kind"] == KINDS.index(kind)
+        weight, capacity = index["offer_weight"][of_kind], index["offer_capacity"][of_kind]
+        dither = _dither(index, config)[of_kind]
+        total = int(capacity.sum())
+        counts = np.full(len(LEVELS) + 1, total, np.int64)
+        for position, level in enumerate(LEVELS):
+            counts[position] = _quotas(weight, capacity, dither, level).sum()
+            if counts[position] == total:
+                break
+        counted[kind] = counts
+    return counted
+
+
+def choose_level(total_yields: np.ndarray, triplets: int) -> float:
+    """The lowest level that yields at least that many triplets over all partitions; infinity where none does."""
+    enough = np.flatnonzero(total_yields >= triplets)
+    return float(LEVELS[enough[0]]) if len(enough) and enough[0] < len(LEVELS) else float("inf")
+
+
+def draw(index: dict[str, np.ndarray], levels: dict[str, float], config: MiningConfig) -> dict[str, Any]:
+    """Distinct triplets of one partition's subjects.
+
+    The k-th triplet of a cell takes its targets in turn. Each time round, a target meets its next contrast: the images
+    of the subject that do not claim the thing, in random order from a random start; in the focus kinds it also meets
+    the next image like itself.
+
+    Args:
+        levels: of every kind that is drawn.
+
+    Returns:
+        ``kind`` (int8), ``reference``, ``target``, ``target_second`` (null where there is none), ``text_distractor``,
+        ``image_distractor`` (facts, int64), ``split`` (int8), ``prior`` (float32) and ``key`` (uint64: equal for equal
+        kind, reference image, target image and condition).
+    """
+    level = np.zeros(len(KINDS))
+    for kind, value in levels.items():
+        level[KINDS.index(kind)] = value
+    quotas = _quotas(
+        index["offer_weight"], index["offer_capacity"], _dither(index, config), level[index["offer_kind"]]
+    )  # fmt: skip
+    offer, turn = expand(quotas)
+    kind, cell = index["offer_kind"][offer], index["offer_cell"][offer]
+    targets, contrasts = index["cell_targets"][cell], index["cell_contrasts"][cell]
+    first_target = (np.cumsum(index["cell_targets"]) - index["cell_targets"])[cell]
+    place, lap = turn % np.maximum(targets, 1), turn // np.maximum(targets, 1)
+    row = first_target + place
+    target = index["target_fact"][row]
+
+    absent = Absent(index["group_size"][index["cell_group"]], index["absent_owners"], index["absent_members"])
+    first_member = index["group_first_member"][index["cell_group"][cell]]
+    start = below(contrasts, config.seed, _REFERENCE, target, kind)
+    shift = 1 + below(np.maximum(contrasts - 1, 1), config.seed, _CONTRAST, target, lap)
+    rank = (start + lap) % contrasts
+    near = first_member + absent.pick(cell, rank)
+    far = first_member + absent.pick(cell, (rank + shift) % contrasts)
+    like = first_target + (place + 1 + lap) % np.maximum(targets, 1)
+    focus = np.isin(kind, [KINDS.index(name) for name in FOCUS_KINDS])
+
+    offset = index["text_offsets"][row].astype(np.int64)
+    texts = index["text_offsets"][row + 1] - offset
+    second = index["target_second"][row]
+    of_axis = kind == KINDS.index("focus_attribute")  # whose condition is the axis, whatever the value
+    condition = np.where(of_axis, index["target_axis"][row], index["target_condition"][row])
+    reference_image = np.where(focus, index["target_image"][like], index["member_image"][near])
+    return {
+        "kind": kind,
+        "reference": np.where(focus, index["target_fact"][like], index["member_fact"][near]),
+        "target": target,
+        "target_second": pa.array(second, mask=second < 0),
+        "text_distractor": index["text_facts"][offset + (lap % texts)],
+        "image_distractor": index["member_fact"][np.where(focus, near, far)],
+        "split": index["target_split"][row],
+        "prior": index["cell_prior"][cell],
+        "key": mix(kind, reference_image, index["target_image"][row], condition),
+    }
+
+
+def _offers(family: np.ndarray, targets: np.ndarray, cells: "_Cells", config: MiningConfig) -> dict[str, np.ndarray]:
+    """What each cell offers of each kind that its family serves: cell, kind, capacity and weight, one row an offer."""
+    kinds, numbers, capacities, weights = [], [], [], []
+    contrasts = cells.absent.counts
+    for kind in config.kinds:
+        serves = np.array([kind in KINDS_OF_FAMILY[name] for name in FAMILIES])[family]
+        if kind in FOCUS_KINDS:
+            partners = np.where(contrasts >= 1, targets - 1, 0)
+        else:
+            partners = np.where(contrasts >= 2, contrasts, 0)
+        capacity = np.where(serves, targets * np.clip(partners, 0, config.max_per_target), 0)
+        capacity = np.clip(capacity, 0, config.max_per_condition)
+        cell = np.flatnonzero(capacity)
+        group = cells.group[cell]
+        power = targets[cell].astype(np.float64) ** config.condition_temperature
+        of_group = np.bincount(group, weights=power, minlength=len(cells.sizes))
+        numbers.append(cell)
+        kinds.append(np.full(len(cell), KINDS.index(kind), np.int8))
+        capacities.append(capacity[cell])
+        share = power / of_group[group]
+        weights.append(cells.sizes[group] ** config.subject_temperature * share)
+        if config.max_per_subject is not None:
+            # Rounded down, but for one: the last triplets of a subject are given up rather than one too many drawn.
+            capacities[-1] = np.minimum(capacities[-1], np.maximum(config.max_per_subject * share, 0).astype(np.int64))
+    return {
+        "offer_cell": np.concatenate(numbers),
+        "offer_kind": np.concatenate(kinds),
+        "offer_capacity": np.concatenate(capacities),
+        "offer_weight": np.concatenate(weights).astype(np.float64),
+    }
+
+
+def _quotas(weight: np.ndarray, capacity: np.ndarray, dither: np.ndarray, level: float | np.ndarray) -> np.ndarray:
+    """Triplets of every offer at its level, int64: level times weight, rounded at random, or all it has."""
+    with np.errstate(invalid="ignore"):
+        asked = np.where(np.isinf(level), capacity, np.floor(level * weight - dither) + 1)
+    return np.clip(asked, 0, capacity).astype(np.int64)
+
+
+def _dither(index: dict[str, np.ndarray], config: MiningConfig) -> np.ndarray:
+    return uniform(config.seed, _CELL, index["cell"][index["offer_cell"]], index["offer_kind"])
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Groups of images, and for every (group, thing) of a row the images of the group that lack the thing.
+
+    Attributes:
+        members: a row of every image of every group, group by group, in an order that is random but always the same.
+        sizes, first_member: number of images of each group, and its first in members.
+        key: hash of every cell's group and thing, sorted.
+        group: group number of every cell.
+        of_row: cell number of every row.
+        absent: the members, counted within their group, that lack the cell's thing; a list a cell.
+    """
+
+    members: np.ndarray
+    sizes: np.ndarray
+    first_member: np.ndarray
+    key: np.ndarray
+    group: np.ndarray
+    of_row: np.ndarray
+    absent: Absent
+
+
+def _cells(rows: pa.Table, group_name: str, thing_name: str, denies_name: str, seed: int) -> _Cells:
+    """The cells of whole groups, by the columns that hold each row's group, thing, and the claims that one with the
+    thing makes."""
+    group, thing, fact, image = (rows[name].to_numpy() for name in (group_name, thing_name, "fact", "image"))
+    order = np.lexsort((mix(seed, _ORDER, fact), mix(seed, _ORDER, image), group))
+    in_order = group[order]
+    starts, lengths = runs(in_order)
+    group_of_row = np.empty(len(group), np.int64)
+    group_of_row[order] = np.repeat(np.arange(len(starts)), lengths)
+    new_image = np.ones(len(order), bool)
+    new_image[1:] = (in_order[1:] != in_order[:-1]) | (image[order][1:] != image[order][:-1])
+    members = order[new_image]
+    member_group = group_of_row[members]
+    sizes = np.bincount(member_group, minlength=len(starts)).astype(np.int64)
+    first_member = np.cumsum(sizes) - sizes
+
+    key, first_row, of_row = np.unique(mix(group, thing), return_index=True, return_inverse=True)
+    cell_group = group_of_row[first_row]
+    # A member claims something that a cell of its group denies: a join on (group, claim).
+    cell, denied = _pairs(rows[denies_name].combine_chunks(), first_row)
+    asked = _claim_keys(group[first_row], cell, denied)
+    by_asked = np.argsort(asked)
+    asked, cell = asked[by_asked], cell[by_asked]
+    owner, claimed = _pairs(rows["claims"].combine_chunks(), members)
+    made = _claim_keys(group[members], owner, claimed)
+    maybe = _filter(asked, made)  # most claims are denied by nobody, and a search costs more than this
+    owner, made = owner[maybe], made[maybe]
+    low = np.searchsorted(asked, made)
+    hits, ordinal = expand(np.searchsorted(asked, made, side="right") - low)
+    absent = Absent(sizes[cell_group], cell[low[hits] + ordinal], (owner - first_member[member_group[owner]])[hits])
+    return _Cells(members, sizes, first_member, key, cell_group, of_row, absent)
+
+
+def _claim_keys(groups: np.ndarray, owner: np.ndarray, claims: np.ndarray) -> np.ndarray:
+    """A hash of every claim (uint32) within the group of its owner, uint64, without a collision within a group."""
+    with np.errstate(over="ignore"):
+        spread = claims.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    spread ^= mix(groups)[owner]
+    return spread
+
+
+def _pairs(lists: pa.ListArray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Position in rows and value of every value in the lists of those rows."""
+    taken = lists.take(pa.array(rows))
+    owner, _ = expand(pc.list_value_length(taken).to_numpy())
+    return owner, taken.flatten().to_numpy()
+
+
+def _filter(keys: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Positions of the candidates (uint64) that may be among the keys, and of few others."""
+    bits = max(int(len(keys) * 16).bit_length(), 8)
+    there = np.zeros(1 << bits, bool)
+    there[keys >> np.uint64(64 - bits)] = True
+    return np.flatnonzero(there[candidates >> np.uint64(64 - bits)])
