@@ -11,7 +11,7 @@ logging.getLogger().addFilter(lambda record: "apitools not found" not in str(rec
 
 from rich.console import Console  # noqa: E402
 
-from pipeline import demo, inspect, interruption, options, query, sentence, summary  # noqa: E402
+from pipeline import demo, explain, inspect, interruption, options, query, report, sentence, summary  # noqa: E402
 from pipeline.job import Job  # noqa: E402
 from pipeline.readers import InputError  # noqa: E402
 from pipeline.runner import RunError, Runner, UsageError  # noqa: E402
@@ -21,7 +21,7 @@ from pipeline.store import StoreError  # noqa: E402
 SECONDS_TO_WIND_UP = 10.0
 """How long an interrupted run may take to end what its runner has started elsewhere."""
 
-_READERS = {"query": query.run, "inspect": inspect.run}
+_READERS = {"query": query.run, "inspect": inspect.run, "report": report.run, "explain": explain.run}
 """Subcommands that look at a dataset and run no stage."""
 
 

@@ -33,6 +33,14 @@ LIKENESSES = frozenset(
 _PLAIN_PEOPLE = frozenset("man woman boy girl child teenager adult male female guy".split())
 """Names that tell sex or age and no role: a "player" may be any of them, while a "bride" is no man."""
 
+IMPLIED = {
+    **dict.fromkeys(
+        "baby infant toddler child kid boy girl teenager puppy kitten foal calf cub chick lamb".split(), ("young",)
+    ),
+    **dict.fromkeys("grandfather grandmother grandparent".split(), ("old", "elderly")),
+}
+"""What a name says of a thing beside its kind: a "toddler" is young, whether or not a caption says so; our own list."""
+
 
 def canonical(names: pa.Array | pa.ChunkedArray) -> pa.Array:
     """The one name for each of the names: singular, one spelling, one of several synonyms; null stays null."""
@@ -156,7 +164,7 @@ def _singular(word: str) -> str:
     exception = mapping("plurals", "plural", "singular").get(word)
     if exception is not None:
         return exception
-    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is", "as", "'s", "ous")):
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is", "'s")):
         return word
     if word.endswith("ies"):
         return word[:-3] + "y"

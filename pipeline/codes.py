@@ -42,7 +42,8 @@ def condition_codes(predicates: pa.Array, objects: pa.Array) -> np.ndarray:
 def claims(names: pa.Array) -> pa.ListArray:
     """What a caption claims that uses each of the names, as lists of uint32.
 
-    "puppy" claims a puppy, a dog and an animal, and says "puppy". What must not be so (:func:`denials`) is looked up
+    "puppy" claims a puppy, a dog, an animal and something young, and says "puppy". What must not be so
+    (:func:`denials`) is looked up
     among the claims.
     """
     return _lists_by_name(names, _claims_of)
@@ -85,7 +86,9 @@ def _thing_code(name: str) -> int:
 @lru_cache(_CACHED)
 def _claims_of(name: str) -> tuple[int, ...]:
     name = hierarchy.canonical_name(name)
-    return (*(_is(kind) for kind in (name, *hierarchy.ancestors_of(name))), _says(name))
+    kinds = (name, *hierarchy.ancestors_of(name))
+    implied = [value for kind in kinds for value in hierarchy.IMPLIED.get(kind, ())]
+    return (*(_is(kind) for kind in (*kinds, *implied)), _says(name))
 
 
 @lru_cache(_CACHED)

@@ -51,6 +51,8 @@ class MiningConfig:
         min_concreteness: a fact is mined only when its things are all at least this concrete (Brysbaert et al. 2014;
             unrated words pass). genecis: the mean of a triplet's six things must exceed it.
         min_confidence: a fact is mined only when the parser's confidence, where it has one, is at least this.
+        max_prior: a condition is not mined of a subject of whose images a larger share than this satisfies it: it would
+            tell next to nothing.
         subject_temperature: subjects come by their number of images to this power: 1 as they are, 0 all alike.
         condition_temperature: the same for the conditions of a subject, by their number of facts.
         max_per_target: triplets of a kind with the same target fact.
@@ -71,8 +73,9 @@ class MiningConfig:
     split: float = 0.0
     visible_only: bool = True
     min_concreteness: float = 3.5
-    min_confidence: float = 0.0
-    subject_temperature: float = 1.0
+    min_confidence: float = 0.65
+    max_prior: float = 0.9
+    subject_temperature: float = 0.8
     condition_temperature: float = 0.5
     max_per_target: int | None = None
     max_per_condition: int | None = None
@@ -207,6 +210,7 @@ _SECTIONS: dict[str, dict[str, Check]] = {
         "visible_only": _truth,
         "min_concreteness": _number(-10, 5),
         "min_confidence": _number(0, 1),
+        "max_prior": _number(0, 1),
     },
     "balance": {
         "subject_temperature": _number(0, 2),

@@ -16,9 +16,9 @@ function of one partition's rows: :func:`with_text_distractors`, by condition, f
 
 How many triplets each (subject, thing) cell gives is settled by one number a kind, the level (:func:`choose_level`): a
 cell with n rows of a subject with m images weighs m^s * n^t / (the sum of n^t over the subject's cells), with s and t
-the temperatures of the configuration, and gives level * weight triplets or all it has. At s = 1 and t = 1/2 subjects
-come in proportion to their images, as in the published sampler, and the things of a subject half way between their own
-frequency and the published sampler's uniform choice.
+the temperatures of the configuration, and gives level * weight triplets or all it has. At s = 1
+subjects come in proportion to their images, as in the published sampler; at t = 1/2 the things of a subject come half
+way between their own frequency and the published sampler's uniform choice.
 """
 
 from dataclasses import dataclass
@@ -76,7 +76,8 @@ def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray
     family = np.zeros(len(cells.key), np.int8)
     family[cells.of_row] = rows["family"].to_numpy()
 
-    offers = _offers(family, targets, cells, config)
+    prior = (showing / np.maximum(cells.sizes[cells.group], 1)).astype(np.float32)
+    offers = _offers(family, targets, prior, cells, config)
     sorted_distractors = distractors.take(pa.array(order))
     usable = np.zeros(len(cells.key), bool)
     usable[offers["offer_cell"][offers["offer_capacity"] > 0]] = True
@@ -85,7 +86,7 @@ def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray
         "cell_targets": targets,
         "cell_contrasts": cells.absent.counts,
         "cell_group": cells.group,
-        "cell_prior": (showing / np.maximum(cells.sizes[cells.group], 1)).astype(np.float32),
+        "cell_prior": prior,
         "target_fact": fact[order],
         "target_second": rows["second"].to_numpy()[order],
         "target_image": image[order],
@@ -185,10 +186,12 @@ def draw(index: dict[str, np.ndarray], levels: dict[str, float], config: MiningC
     }
 
 
-def _offers(family: np.ndarray, targets: np.ndarray, cells: "_Cells", config: MiningConfig) -> dict[str, np.ndarray]:
+def _offers(
+    family: np.ndarray, targets: np.ndarray, prior: np.ndarray, cells: "_Cells", config: MiningConfig
+) -> dict[str, np.ndarray]:
     """What each cell offers of each kind that its family serves: cell, kind, capacity and weight, one row an offer."""
     kinds, numbers, capacities, weights = [], [], [], []
-    contrasts = cells.absent.counts
+    contrasts = np.where(prior <= config.max_prior, cells.absent.counts, 0)
     for kind in config.kinds:
         serves = np.array([kind in KINDS_OF_FAMILY[name] for name in FAMILIES])[family]
         if kind in FOCUS_KINDS:

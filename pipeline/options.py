@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 import parsers.registry
 from parsers import drawing
-from pipeline import inspect, query
+from pipeline import explain, inspect, query, report
 from pipeline.config import KINDS, PRESETS, ConfigError, MiningConfig, load, preset, with_kinds
 from pipeline.readers import FORMATS
 from pipeline.runner import UsageError, parse_beam_options, unknown_argument
@@ -21,6 +21,8 @@ Turn captioned images into conditional triplets: reference image, text condition
   facetmine run --input captions.tsv --output OUT     captions to triplets, all stages
   facetmine inspect OUT                               what came out, in words
   facetmine query OUT "SELECT * FROM triplets"        the same in SQL
+  facetmine report OUT                                counts, balance and bias as tables and a page
+  facetmine explain OUT TRIPLET_ID                    why one triplet was made
 """
 EPILOG = """\
 Options of Apache Beam may follow: --runner DirectRunner|DaskRunner|PrismRunner|... and what that runner takes,
@@ -115,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(input_format=None, partitions=DEFAULT_PARTITIONS)
     query.add_arguments(command("query", "SQL over the tables of OUT, in DuckDB.", beam=False))
     inspect.add_arguments(command("inspect", "What OUT holds: stages, counts, sample triplets.", beam=False))
+    report.add_arguments(command("report", "Counts, coverage, balance and bias of OUT, into OUT/report.", beam=False))
+    explain.add_arguments(command("explain", "Why a triplet of OUT was made, and what each filter said.", beam=False))
     for sub in commands.choices.values():
         sub.set_defaults(own_options=list(sub._option_string_actions))
     return parser

@@ -17,7 +17,7 @@ from pipeline import candidates, codes, contrasts
 from pipeline.config import KINDS, MiningConfig
 from pipeline.job import _shares
 
-ANY = MiningConfig(min_concreteness=0.0, visible_only=False, triplets=10**6, seed=3)
+ANY = MiningConfig(min_concreteness=0.0, max_prior=1.0, visible_only=False, triplets=10**6, seed=3)
 THINGS = ("car", "bus", "dog", "puppy", "person", "woman")
 VALUES = {
     "car": ("red", "blue", "crimson", "old", "new"),
@@ -198,6 +198,19 @@ def test_shares_give_all_that_is_asked_for_or_all_there_is(
         for b in capacity:
             if shares[b] < capacity[b]:
                 assert shares[a] / weight[a] <= shares[b] / weight[b] + 2 / min(weight[a], weight[b])
+
+
+def test_a_condition_that_most_images_of_the_subject_satisfy_is_not_mined(tmp_path: object) -> None:
+    table, _ = mined(f"{tmp_path}/out", town(1, 150), dataclasses.replace(ANY, max_prior=0.2))
+    assert 0.1 < max(table["prior"].to_pylist()) <= 0.2
+
+
+def test_a_name_may_imply_a_value() -> None:
+    """A picture of a toddler shows someone young, although no caption says "young"."""
+    denied = set(codes.denials(pa.array(["young"])).to_pylist()[0])
+    toddler, man = (set(claims) for claims in codes.claims(pa.array(["toddler", "man"])).to_pylist())
+    assert denied & toddler
+    assert not denied & man
 
 
 def test_a_cap_on_a_target_holds(tmp_path: object) -> None:

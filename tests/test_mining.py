@@ -35,7 +35,7 @@ from pipeline.codes import thing_codes
 from pipeline.config import ROWS_PER_SUBJECT_GROUP, TEXT_DISTRACTORS_PER_TARGET, MiningConfig
 from pipeline.readers.identity import named_keys
 
-ANY = MiningConfig(kinds=("relation",), min_concreteness=0.0, partitions=3)
+ANY = MiningConfig(kinds=("relation",), max_prior=1.0, subject_temperature=1.0, min_concreteness=0.0, partitions=3)
 UNLIMITED = float("inf")
 THINGS = ("man", "dog", "hot dog", "grass", "hat")
 PREDICATES = ("on", "in")
@@ -498,7 +498,7 @@ def facts_counted(world: World, group_of: Callable[[Image], object] = lambda ima
 _RANDOM = random_world(12, 150, things=("man", "dog", "hot dog", "grass", "hat", "idea"), facts=2)
 JOB_WORLD = World((*_RANDOM.captions, *(caption for caption in _RANDOM.captions[:40] if caption.facts)))
 """Some captions come twice, so some facts of an image are stated twice."""
-JOB = MiningConfig(kinds=("relation",), min_concreteness=0.0, seed=6, split=0.3, triplets=10**6)
+JOB = MiningConfig(kinds=("relation",), max_prior=1.0, min_concreteness=0.0, seed=6, split=0.3, triplets=10**6)
 
 
 @pytest.fixture(scope="module")
