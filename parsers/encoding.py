@@ -153,6 +153,8 @@ def decode(
                 values.append(value)
                 if confidence is not None:
                     confidences.append(confidence)
+        if quantity is None and (counted := _counted_by_group(tokens, min(own))):
+            quantity, quantity_confidence = counted, calibration("attribute", 1.0) if calibration else None
         start, end = _surface(tokens, head, own)
         entities.append(
             Entity(
@@ -179,6 +181,11 @@ def decode(
             for head, other, predicate in relations
         ),
     )
+
+
+def _counted_by_group(tokens: Sequence[str], first: int) -> str | None:
+    """How many a thing is whose words begin at ``first``, by the words before it: 2 for "a couple of (dogs)"."""
+    return GROUP_QUANTITIES.get(tokens[first - 2]) if first >= 2 and tokens[first - 1] == "of" else None
 
 
 def _without_groups(tokens: Sequence[str], pairs: Pairs) -> Pairs:
