@@ -139,6 +139,11 @@ def _may_be_same(name: str, other: str) -> bool:
     return any(near in _alike().get(kind, ()) for kind in (name, *above) for near in (other, *others_above))
 
 
+def alike_of(name: str) -> frozenset[str]:
+    """Other things that captions do not keep apart from it: a "child" may be a girl."""
+    return _alike().get(canonical_name(name), frozenset())
+
+
 @cache
 def _alike() -> dict[str, frozenset[str]]:
     table: dict[str, set[str]] = {}

@@ -52,7 +52,7 @@ def claims(names: pa.Array) -> pa.ListArray:
 def denials(names: pa.Array) -> pa.ListArray:
     """The claims of which an image must make none to be one that lacks the named thing, as lists of uint32.
 
-    An image lacks a dog when no caption claims one ("dog", "puppy") or says what may be one ("animal").
+    An image lacks a girl when no caption claims one ("girl", "schoolgirl") or says what may be one ("person", "child").
     """
     return _lists_by_name(names, _denials_of)
 
@@ -94,7 +94,7 @@ def _claims_of(name: str) -> tuple[int, ...]:
 @lru_cache(_CACHED)
 def _denials_of(name: str) -> tuple[int, ...]:
     name = hierarchy.canonical_name(name)
-    return (_is(name), *(_says(kind) for kind in hierarchy.ancestors_of(name)))
+    return (_is(name), *map(_says, sorted({*hierarchy.ancestors_of(name), *hierarchy.alike_of(name)})))
 
 
 def _is(name: str) -> int:

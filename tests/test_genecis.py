@@ -17,7 +17,7 @@ from scipy import stats
 
 from filters import concreteness
 from pipeline import genecis
-from pipeline.config import PRESETS, MiningConfig
+from pipeline.config import MiningConfig, preset
 from pipeline.job import Job
 
 CAPTIONS = Path(__file__).parents[1] / "parsers" / "data" / "web" / "train.tsv"
@@ -144,7 +144,7 @@ def web_facts(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
 
 @pytest.fixture(scope="session")
 def published(web_facts: pa.Table) -> list[Drawn]:
-    sampler = PublishedSampler(rows_of(web_facts), PRESETS["genecis"].min_concreteness, seed=20)
+    sampler = PublishedSampler(rows_of(web_facts), preset("genecis").min_concreteness, seed=20)
     return [sampler.triplet() for _ in range(DRAWS)]
 
 
@@ -156,7 +156,7 @@ def mined(request: pytest.FixtureRequest, web_facts: pa.Table, tmp_path_factory:
 
 def mine_facts(facts: pa.Table, partitions: int, folder: Path) -> list[Drawn]:
     job = dataset(folder, repartition(facts, partitions))
-    stage = job.mine(dataclasses.replace(PRESETS["genecis"], triplets=DRAWS, seed=7))
+    stage = job.mine(dataclasses.replace(preset("genecis"), triplets=DRAWS, seed=7))
     job.write()
     assert stage.rows_in == stage.rows_out + sum(stage.rejects.values()) == len(facts)
     triplets = read_table(job, "triplets")
@@ -359,7 +359,7 @@ def test_only_draws_whose_six_things_are_concrete_on_average_are_kept() -> None:
         *((image, "qwertyish", "grass") for image in range(10, 14)),  # no rated word: counts as -1
     )
     ratings = concreteness.ratings()
-    config = PRESETS["genecis"]
+    config = preset("genecis")
     kept = texts_drawn(world, 20_000, seed=8, config=config)
     sampler = PublishedSampler(rows_of(facts_parts(world, 1)[0]), config.min_concreteness, seed=9)
     assert p_value_of_homogeneity(kept, (sampler.triplet() for _ in range(len(kept)))) > 0.01
@@ -442,7 +442,7 @@ def test_repeated_and_reflexive_facts_are_kept_and_attributes_rejected() -> None
 )
 def test_a_job_that_finds_nothing_ends_with_empty_tables_and_says_why(world: World, why: str, tmp_path: Path) -> None:
     job = dataset(tmp_path / "out", facts_parts(world, 2))
-    stage = job.mine(dataclasses.replace(PRESETS["genecis"], triplets=4_000))
+    stage = job.mine(dataclasses.replace(preset("genecis"), triplets=4_000))
     assert any(f"4,000 triplets asked for, 0 to be had: {why}" in note for note in stage.notes)
     assert job.write().rows_out == 0
     assert len(read_table(job, "triplets")) == 0

@@ -213,6 +213,14 @@ def test_a_name_may_imply_a_value() -> None:
     assert not denied & man
 
 
+def test_a_child_may_be_a_girl() -> None:
+    """Captions do not keep some things apart, so neither is a contrast to the other."""
+    denied = set(codes.denials(pa.array(["girl"])).to_pylist()[0])
+    child, boy = (set(claims) for claims in codes.claims(pa.array(["child", "boy"])).to_pylist())
+    assert denied & child
+    assert not denied & boy
+
+
 def test_a_cap_on_a_target_holds(tmp_path: object) -> None:
     table, _ = mined(f"{tmp_path}/out", town(1, 150), dataclasses.replace(ANY, max_per_target=2))
     rows = table.select(
