@@ -251,7 +251,7 @@ def _attributes(said: _Said, keep: np.ndarray) -> Found:
 def _objects(said: _Said, keep: np.ndarray) -> Found:
     """Things that are in, on or at a place; the place is what reference and target share."""
     locative = by_distinct(said.columns["predicate"], lambda words: words.rpartition(" ")[2] in _LOCATIVE, bool)
-    row = np.flatnonzero(keep & said.relation & locative & by_distinct(said.columns["object"], _is_place, bool))
+    row = np.flatnonzero(keep & said.relation & locative & by_distinct(said.columns["object"], is_place, bool))
     _, first = np.unique(mix(said.image[row], said.object[row], said.subject[row]), return_index=True)
     row = row[np.sort(first)]
     return {
@@ -267,7 +267,8 @@ def _objects(said: _Said, keep: np.ndarray) -> Found:
 
 
 @lru_cache(1 << 18)
-def _is_place(name: str) -> bool:
+def is_place(name: str) -> bool:
+    """Whether a thing is one that a picture is taken in."""
     name = hierarchy.canonical_name(name)
     return name in PLACES or not PLACES.isdisjoint(hierarchy.ancestors_of(name))
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from filters import concreteness, exclusive, hierarchy, visible
 from pipeline import codes
-from pipeline.candidates import PLACES
+from pipeline.candidates import is_place
 from pipeline.config import FOCUS_KINDS, MiningConfig
 from pipeline.query import quiet_broken_pipe
 from schemas.manifest import Manifest, ManifestError
@@ -252,7 +252,7 @@ class _Case:
     def states(self, fact: Fact, wanted: Fact) -> bool:
         """Whether a fact, of whatever thing, states what a fact of the target states of the subject."""
         if self.of_object:
-            return _same(fact.subject, wanted.subject) and fact.object is not None and _is_place(fact.object)
+            return _same(fact.subject, wanted.subject) and fact.object is not None and is_place(fact.object)
         if wanted.attribute is not None:
             return fact.axis == wanted.axis and _same(fact.attribute, wanted.attribute)
         if self.genecis:  # which looks at objects only
@@ -430,11 +430,6 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: str) -> list
     cursor = connection.execute(sql, list(values))
     names = [column[0] for column in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _is_place(name: str) -> bool:
-    name = hierarchy.canonical_name(name)
-    return name in PLACES or not PLACES.isdisjoint(hierarchy.ancestors_of(name))
 
 
 def _same(name: str | None, other: str | None) -> bool:
