@@ -249,8 +249,7 @@ class Job:
 
     def _rows_of_facts(self, index_step: str, config: MiningConfig) -> int:
         """How many rows the facts were made into."""
-        receipts = [self.store.receipt(mine.facts_step(index_step), part) for part in range(config.partitions)]
-        return int(_total([receipt for receipt in receipts if receipt is not None], "rows")[0])
+        return int(_total(self._fact_receipts(index_step, config), "rows")[0])
 
     def _draw_genecis(self, step: str, config: MiningConfig) -> tuple[Stage, dict[str, Any]]:
         index_step = f"{step}.index"
@@ -294,9 +293,12 @@ class Job:
         return stage, {"draw_steps": draw_steps, "keep": keep}
 
     def _mined(self, index_step: str, config: MiningConfig) -> Stage:
-        facts_step = mine.facts_step(index_step)
-        receipts = [self.store.receipt(facts_step, part) for part in range(config.partitions)]
-        return _stage_of([receipt for receipt in receipts if receipt is not None])
+        return _stage_of(self._fact_receipts(index_step, config))
+
+    def _fact_receipts(self, index_step: str, config: MiningConfig) -> list[Receipt]:
+        step = mine.facts_step(index_step)
+        found = (self.store.receipt(step, part) for part in range(config.partitions))
+        return [receipt for receipt in found if receipt is not None]
 
     def _keep(self, draws: Sequence[Receipt], wanted: int, config: MiningConfig) -> list[int]:
         """How many draws each shard keeps, so that those kept are a uniform sample of all draws."""
