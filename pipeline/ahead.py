@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
+import numpy.ma  # noqa: F401  pyarrow asks NumPy for it, which imports it on demand: two threads at once do so for ever
+
 Result = TypeVar("Result")
 
 THREADS = min(2, os.cpu_count() or 1)

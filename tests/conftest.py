@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from commands import ROOT, facetmine, processes_of_group
 
+# A shell starts what runs in the background with SIGINT ignored, and its children inherit that; tests send it to them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 COMMON = {"man", "woman", "boy", "girl", "dog", "cat", "people", "car", "bird", "child"}
 
 
