@@ -11,17 +11,46 @@ logging.getLogger().addFilter(lambda record: "apitools not found" not in str(rec
 
 from rich.console import Console  # noqa: E402
 
-from pipeline import demo, explain, inspect, interruption, options, query, report, sentence, summary  # noqa: E402
+from downstream import command_train, evaluate, search  # noqa: E402
+from pipeline import (  # noqa: E402
+    calibrate,
+    demo,
+    explain,
+    fetch,
+    inspect,
+    interruption,
+    lock,
+    options,
+    pack,
+    query,
+    report,
+    sentence,
+    summary,
+)
 from pipeline.job import Job  # noqa: E402
 from pipeline.readers import InputError  # noqa: E402
 from pipeline.runner import RunError, Runner, UsageError  # noqa: E402
 from pipeline.runner import explain as explain_error  # noqa: E402
 from pipeline.store import StoreError  # noqa: E402
+from schemas.places import PlaceError  # noqa: E402
+from toyworld import command as toyworld_command  # noqa: E402
 
 SECONDS_TO_WIND_UP = 10.0
 """How long an interrupted run may take to end what its runner has started elsewhere."""
 
-_READERS = {"query": query.run, "inspect": inspect.run, "report": report.run, "explain": explain.run}
+_READERS = {
+    "query": query.run,
+    "inspect": inspect.run,
+    "report": report.run,
+    "explain": explain.run,
+    "calibrate": calibrate.run,
+    "fetch": fetch.run,
+    "toyworld": toyworld_command.run,
+    "pack": pack.run,
+    "train": command_train.run,
+    "evaluate": evaluate.run,
+    "search": search.run,
+}
 """Subcommands that look at a dataset and run no stage."""
 
 
@@ -40,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return sentence.run(given)
         if given.command == "demo":
             given.input = [str(demo.write_captions(Path(f"{given.output}-captions")))]
-        return _run_stages(given, Runner(beam_options, verbose=verbose))
+        return _run_stages(given, Runner(beam_options, verbose=verbose, spark=options.spark_options(given)))
     except (UsageError, InputError) as error:
         return _fail(str(error), 2)
-    except (StoreError, RunError, OSError) as error:
+    except (StoreError, RunError, PlaceError, OSError) as error:
         if verbose:
             raise
         return _fail(str(error) if isinstance(error, RunError) else explain_error(error), 1)
@@ -56,11 +85,13 @@ def _run_stages(given: argparse.Namespace, runner: Runner) -> int:
     with interruption.ends_process(0 if runner.is_embedded else SECONDS_TO_WIND_UP):
         job = Job(given.output, runner, force=given.force)
         runner.check_output(job.store.is_local)
-        with runner.session():
+        with lock.held(job.store), runner.session():
             if getattr(given, "input", None):
                 job.read(given.input, given.input_format, given.partitions)
             if given.command in ("run", "demo", "parse"):
                 job.parse(given.parser)
+            if given.command in ("run", "score") and (scoring := options.score_config(given)):
+                job.score(scoring)
             if given.command in ("run", "demo", "mine"):
                 job.mine(options.mining_config(given))
                 job.write()

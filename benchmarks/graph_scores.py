@@ -12,6 +12,7 @@ import spacy
 from parsers import SceneGraph
 from parsers.notation import read_facts
 from parsers.spacy_rules import MODELS
+from parsers.training.calibrate import expected_calibration_error, precision_of_surest_relations
 
 Fact = tuple[str, ...]
 Lemma = Callable[[str], str]
@@ -110,21 +111,21 @@ class Scores:
     judged: list[Judged]
 
     def calibration_error(self, *, lenient: bool) -> float | None:
-        """Expected calibration error in ten bins of equal size; None where the parser gives no confidence."""
-        sure = [(j.confidence, j.lenient if lenient else j.strict) for j in self.judged if j.confidence is not None]
-        if not sure:
-            return None
-        confidence, right = np.array(sorted(sure), float).T
-        bins = zip(np.array_split(confidence, 10), np.array_split(right, 10), strict=True)
-        return float(sum(abs(c.mean() - r.mean()) * len(c) for c, r in bins if len(c)) / len(confidence))
+        """Expected calibration error; None where the parser gives no confidence."""
+        sure = self._sure(lenient=lenient)
+        return expected_calibration_error(sure) if sure else None
 
     def precision_of_surest_relations(self, *, lenient: bool) -> float | None:
         """Precision of the more confident half of the relations; None where the parser gives no confidence."""
-        sure = [j for j in self.judged if j.kind == "relation" and j.confidence is not None]
-        if not sure:
-            return None
-        sure.sort(key=lambda j: -(j.confidence or 0.0))
-        return mean(float(j.lenient if lenient else j.strict) for j in sure[: (len(sure) + 1) // 2])
+        sure = self._sure(lenient=lenient)
+        return precision_of_surest_relations(sure) if sure else None
+
+    def _sure(self, *, lenient: bool) -> list[tuple[str, float, bool]]:
+        return [
+            (fact.kind, fact.confidence, fact.lenient if lenient else fact.strict)
+            for fact in self.judged
+            if fact.confidence is not None
+        ]
 
 
 def score(graphs: Sequence[SceneGraph], labels: Sequence[str], lemma: Lemma) -> Scores:

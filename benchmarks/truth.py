@@ -13,7 +13,8 @@ captions that it has.
 Words of captions and of gold graphs are compared like this, and in no other way: a thing by the last word of its name
 (hyphens are spaces), that word in the form of ``filters.hierarchy.canonical_name``, which folds number, spelling and
 synonyms and keeps a dog apart from an animal; a value by its canonical name as a whole, where a value of one word also
-equals one that ends in that word ("blue" and "dark blue", but not "dark blue" and "light blue").
+equals one that ends in that word ("blue" and "dark blue", but not "dark blue" and "light blue"). What a condition asks
+for, a kind of it is too ("puppy" for "dog"), for targets and against references alike; a subject's kinds are not it.
 
 A gold graph *has the subject* when it names the thing. It *satisfies the condition* of a subject when
 - relation: a relation holds between subject and object, by any predicate and in either direction;
@@ -52,7 +53,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from filters.hierarchy import canonical_name
+from filters.hierarchy import canonical_name, is_a
 from parsers.notation import read_facts
 from parsers.registry import PARSERS
 from pipeline.config import FOCUS_KINDS, KINDS, MiningConfig, load, preset, with_kinds
@@ -106,16 +107,21 @@ class Gold:
         """Whether the graph names the thing."""
         return thing(subject) in self.things
 
+    def shows(self, name: str) -> bool:
+        """Whether the graph names the thing or a kind of it."""
+        return self.has(name) or any(is_a(found, name) for found in self.things)
+
     def satisfies(self, subject: str, condition: Condition) -> bool:
         """Whether all of the condition holds of the subject."""
         return all(self._holds(thing(subject), how, what) for how, what in condition)
 
     def _holds(self, subject: str, how: str, what: str) -> bool:
         if how == "is":
-            return any(same_value(what, value) for value in self.values.get(subject, ()))
+            return any(same_value(what, value) or is_a(value, what) for value in self.values.get(subject, ()))
         if how == "beside":
-            return thing(what) in self.things
-        return frozenset((subject, thing(what))) in self.related
+            return self.shows(what)
+        others = {other for pair in self.related if subject in pair for other in (pair - {subject} or pair)}
+        return thing(what) in others or any(is_a(other, what) for other in others)
 
 
 @lru_cache(1 << 16)
@@ -136,12 +142,13 @@ def condition_of(row: Row) -> Condition:
     """What a triplet asks of its subject, by the columns of the triplets table."""
     if row["kind"] in ("change_object", "focus_object"):
         return (("beside", row["condition"]),)
-    parts = [
+    said = [
         ("is", row[f"{role}_attribute"]) if row[f"{role}_attribute"] else ("relates", row[f"{role}_object"])
         for role in ("target", "target_second")
         if row[f"{role}_attribute"] or row[f"{role}_object"]
     ]
-    return tuple(parts)
+    *others, (how, own) = said  # of two facts it is the second that may be put in a general word
+    return (*others, (how, row["general"] or own))
 
 
 def fault(row: Row, gold: Mapping[str, Gold]) -> str | None:
@@ -158,7 +165,7 @@ def fault(row: Row, gold: Mapping[str, Gold]) -> str | None:
     if reference.satisfies(subject, condition) != focus:
         return "fact not in gold reference" if focus else "reference has the fact in gold"
     if row["kind"] == "relation":
-        if not text.has(row["target_object"]):
+        if not text.shows(row["general"] or row["target_object"]):
             return "object not in gold text distractor"
         if row["text_distractor_id"] in (row["reference_id"], row["target_id"]):
             return "text distractor is not a third image"
@@ -179,7 +186,7 @@ def text_distractor_fault(row: Row, gold: Mapping[str, Gold]) -> str | None:
     if graph.has(row["subject"]):
         return "text distractor has the subject"
     if row["kind"] == "relation":
-        right = graph.has(row["target_object"])
+        right = graph.shows(row["general"] or row["target_object"])
     else:
         right = graph.satisfies(row["text_distractor_subject"], condition_of(row))
     return None if right else "text distractor lacks the fact"
@@ -222,7 +229,10 @@ def main() -> None:
         if given.kinds:
             config = with_kinds(config, tuple(given.kinds))
         config = dataclasses.replace(config, triplets=given.triplets, seed=given.seed)
-        anything = dataclasses.replace(config, visible_only=False, min_concreteness=0.0, min_confidence=0.0)
+        anything = dataclasses.replace(
+            config, visible_only=False, min_concreteness=0.0, min_confidence=0.0, min_visual_strength=0.0,
+            max_ambiguity=float("inf"),
+        )  # fmt: skip
         unfiltered, _ = _mine(job, anything, judged)
         if given.min_concreteness is not None:
             config = dataclasses.replace(config, min_concreteness=given.min_concreteness)

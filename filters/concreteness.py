@@ -18,7 +18,7 @@ def rate(names: pa.Array | pa.ChunkedArray) -> np.ndarray:
 
     A name is looked up whole ("ice cream"), then by its last word ("guard dog" is as concrete as "dog").
     """
-    return by_distinct(names, _rate_name, np.float64)
+    return by_distinct(names, rate_name, np.float64)
 
 
 def rate_exact(names: pa.Array | pa.ChunkedArray) -> np.ndarray:
@@ -33,5 +33,6 @@ def ratings() -> dict[str, float]:
 
 
 @lru_cache(maxsize=1 << 20)
-def _rate_name(name: str) -> float:
+def rate_name(name: str) -> float:
+    """The same of one name."""
     return norms.of_name(ratings(), name)

@@ -38,6 +38,15 @@ IMPLIED = {
         "baby infant toddler child kid boy girl teenager puppy kitten foal calf cub chick lamb".split(), ("young",)
     ),
     **dict.fromkeys("grandfather grandmother grandparent".split(), ("old", "elderly")),
+    **dict.fromkeys("onstage on-stage".split(), ("stage",)),
+    "underwater": ("water",),
+    "poolside": ("pool",),
+    "seaside": ("sea",),
+    "courtside": ("court",),
+    "roadside": ("road",),
+    "bride": ("groom", "wedding"),
+    "groom": ("bride", "wedding"),
+    "newlywed": ("bride", "groom", "wedding"),
 }
 """What a name says of a thing beside its kind: a "toddler" is young, whether or not a caption says so; our own list."""
 
@@ -137,6 +146,17 @@ def _may_be_same(name: str, other: str) -> bool:
         if _PLAIN_PEOPLE.isdisjoint(role_above):
             return True
     return any(near in _alike().get(kind, ()) for kind in (name, *above) for near in (other, *others_above))
+
+
+def may_be_anyone(name: str) -> bool:
+    """Whether a name is that of people by what they do or are to each other: a "player" may be a man or a woman."""
+    kinds = {canonical_name(name), *ancestors_of(name)}
+    return not kinds.isdisjoint({"person", "people"}) and kinds.isdisjoint(_PLAIN_PEOPLE)
+
+
+def is_plain_person(name: str) -> bool:
+    """Whether a name tells sex or age of a person and no role."""
+    return canonical_name(name) in _PLAIN_PEOPLE
 
 
 def alike_of(name: str) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,12 @@ from safetensors.numpy import load_file
 from threadpoolctl import ThreadpoolController
 
 from parsers.captions import readable_text
-from parsers.encoding import COPIED, NONE, RELATION, THING, Pairs, Words, decode
+from parsers.encoding import ARCS, ATTRIBUTE, COPIED, NONE, RELATION, THING, Pairs, Words, decode
 from parsers.features import numbers, spelling
 from parsers.lemmas import Lemmatizer
 from parsers.scene_graph import SceneGraph
 from parsers.tokens import tokenize
+from parsers.typos import Speller
 
 ARTEFACT = Path(__file__).parent / "data" / "compact"
 
@@ -22,11 +23,22 @@ MAX_TOKENS = 60
 """Tokens that the network reads at once; longer sentences are read in pieces."""
 
 CAPTIONS_PER_CHUNK = 2048
-"""Captions whose words are looked up together, each word once; bounds the memory of a call."""
+"""Captions that are read together, those of one length side by side; bounds the memory of a call."""
+
+WORDS_KEPT = 8192
+"""Words whose part in the network's sums is kept for later captions; most of a web caption's words come again."""
+WORDS_PER_BLOCK = 1024
 
 CAPTIONS_PER_BATCH = 128
 PAIRS_PER_BLOCK = 1024
+RELATIONS_PER_BLOCK = 32
 """Token pairs scored at once: so many that their intermediate values stay in a core's cache."""
+
+SHORT_CAPTION = 8
+"""Tokens up to which a caption is short: its facts are right more often than the network thinks, others' less."""
+
+SECOND_CHANCE_FROM = 0.25
+"""Probability from which a caption that would state nothing states a fact after all."""
 
 _MOST_DISTANCE = 16
 _ROWS = 16
@@ -48,7 +60,7 @@ _ABBREVIATIONS = frozenset(
 class CompactParser:
     """Scene graphs by a BiLSTM that labels pairs of tokens (see ``parsers.encoding`` and ``parsers.training``).
 
-    Facts carry a calibrated confidence. One thread runs a parser at a time: it keeps no state between calls, but
+    Facts carry a calibrated confidence. One thread runs a parser at a time: it keeps words that it has seen, and
     numpy's linear algebra is limited to one thread for the whole process while it parses; where several cores shall
     parse, run several processes.
 
@@ -60,7 +72,9 @@ class CompactParser:
 
     def __init__(self, artefact: Path = ARTEFACT) -> None:
         tables = json.loads((artefact / "vocabulary.json").read_text(encoding="utf-8"))
-        self._words = Words(tables["learned_words"], Lemmatizer())
+        lemmatizer = Lemmatizer()
+        self._speller = Speller(tables["words"][: tables["seen_words"]], tables["common_words"], lemmatizer)
+        self._words = Words(tables["learned_words"], lemmatizer)
         self._network = Network(load_file(artefact / "weights.safetensors"), tables)
         self._calibration = Calibration(tables["calibration"])
         self._threads = ThreadpoolController()
@@ -81,15 +95,15 @@ class CompactParser:
         owners: list[int] = []
         pieces: list[tuple[list[str], list[tuple[int, int]]]] = []
         for number, text in enumerate(texts):
-            for piece in _pieces(*tokenize(text)):
+            tokens, spans = tokenize(text)
+            for piece in _pieces(self._speller(tokens, text, spans), spans):
                 owners.append(number)
                 pieces.append(piece)
         labelled = self._network.label([tokens for tokens, _ in pieces])
         graphs = [SceneGraph()] * len(texts)
         for owner, (tokens, spans), pairs in zip(owners, pieces, labelled, strict=True):
-            graph = decode(
-                tokens, pairs, self._words, text=texts[owner], spans=spans, calibration=self._calibration.confidence
-            )
+            confidence = self._calibration.of(len(tokens))
+            graph = decode(tokens, pairs, self._words, text=texts[owner], spans=spans, calibration=confidence)
             graphs[owner] = _joined(graphs[owner], graph)
         return graphs
 
@@ -97,15 +111,29 @@ class CompactParser:
 class Calibration:
     """Probability that a fact is true of its caption, by kind of fact and the network's own probability.
 
-    A step function for each kind, so that the last bits of the network's floating-point sums never show.
+    A step function for each kind, in short captions and in long ones, so that the last bits of the network's
+    floating-point sums never show.
     """
 
-    def __init__(self, steps: dict[str, dict[str, list[float]]]) -> None:
-        self._steps = {kind: (np.array(step["from"]), step["confidence"]) for kind, step in steps.items()}
+    def __init__(self, steps: dict[str, dict[str, dict[str, list[float]]]]) -> None:
+        self._steps = {
+            length: {kind: (np.array(step["from"]), step["confidence"]) for kind, step in kinds.items()}
+            for length, kinds in steps.items()
+        }
 
-    def confidence(self, kind: str, score: float) -> float:
-        starts, values = self._steps[kind]
-        return values[max(0, int(starts.searchsorted(score, "right")) - 1)]
+    def of(self, tokens: int) -> Callable[[str, float], float]:
+        """The function from kind and probability to confidence, for captions of so many tokens."""
+        steps = self._steps[caption_length(tokens)]
+
+        def confidence(kind: str, score: float) -> float:
+            starts, values = steps[kind]
+            return values[max(0, int(starts.searchsorted(score, "right")) - 1)]
+
+        return confidence
+
+
+def caption_length(tokens: int) -> str:
+    return "short" if tokens <= SHORT_CAPTION else "long"
 
 
 class Network:
@@ -144,6 +172,7 @@ class Network:
         self._copy_from_head, self._copy_from_other = heads["copy_from_head.weight"], heads["copy_from_other.weight"]
         self._label_out = _Linear.of(heads, "label_out")
         self._copy_out = heads["copy_out.weight"][0], heads["copy_out.bias"]
+        self._forget_words(0)
 
     def label(self, captions: Sequence[list[str]]) -> list[Pairs]:
         """Labelled token pairs of the captions."""
@@ -151,28 +180,44 @@ class Network:
         order = sorted((n for n, tokens in enumerate(captions) if tokens), key=lambda n: len(captions[n]))
         if not order:
             return labelled
-        row_of: dict[str, int] = {}
-        rows = [[row_of.setdefault(token, len(row_of)) for token in captions[number]] for number in order]
-        words = list(row_of)
-        gates = self._gates(words)
-        idle = np.array([word in self._idle for word in words])
+        row_of = self._look_up([captions[number] for number in order])
+        rows = [[row_of[token] for token in captions[number]] for number in order]
         for start in range(0, len(order), CAPTIONS_PER_BATCH):
             batch = slice(start, start + CAPTIONS_PER_BATCH)
-            encoded = self._encode(gates, rows[batch])
+            encoded = self._encode(self._gates, rows[batch])
             active = np.zeros(encoded.shape[:2], bool)
             for number, row in enumerate(rows[batch]):
-                active[number, : len(row)] = ~idle[row]
+                active[number, : len(row)] = self._active[row]
             lengths = np.array([len(row) for row in rows[batch]])
             self._label_batch(encoded, active, lengths, [labelled[number] for number in order[batch]])
         return labelled
 
-    def _gates(self, words: list[str]) -> np.ndarray:
-        """What each word adds to the gates of both directions, before any context: float32 [2, words, gates]."""
-        vectors = self._vectors[numbers(words, self._vector_rows)] * self._vector_scales
-        spelled = self._spelling[np.array([spelling(word) for word in words])].reshape(len(words), -1)
-        parts = [self._word[numbers(words, self._vocabulary)], spelled, np.maximum(self._vector(vectors), 0)]
-        both = self._into_gates(np.concatenate(parts, 1).astype(np.float32))
-        return np.stack(np.split(both, 2, axis=1))
+    def _look_up(self, captions: Sequence[Sequence[str]]) -> dict[str, int]:
+        """Rows in ``self._gates`` of the captions' words; those of earlier captions stay there until it is full."""
+        words = dict.fromkeys(token for tokens in captions for token in tokens)
+        new = [word for word in words if word not in self._row_of]
+        if len(self._row_of) + len(new) > self._gates.shape[1]:
+            new = list(words)
+            self._forget_words(len(new))
+        start = len(self._row_of)
+        self._row_of.update(zip(new, range(start, start + len(new)), strict=True))
+        for first in range(0, len(new), WORDS_PER_BLOCK):
+            block = new[first : first + WORDS_PER_BLOCK]
+            rows = slice(start + first, start + first + len(block))
+            vectors = self._vectors[numbers(block, self._vector_rows)] * self._vector_scales
+            spelled = self._spelling[np.array([spelling(word) for word in block])].reshape(len(block), -1)
+            parts = [self._word[numbers(block, self._vocabulary)], spelled, np.maximum(self._vector(vectors), 0)]
+            both = self._into_gates(np.concatenate(parts, 1).astype(np.float32))
+            self._gates[:, rows] = np.stack(np.split(both, 2, axis=1))
+            self._active[rows] = [word not in self._idle for word in block]
+        return self._row_of
+
+    def _forget_words(self, least: int) -> None:
+        """Room for words and what each adds to the gates of both directions before any context [2, words, gates]."""
+        rows = max(WORDS_KEPT, least)
+        self._row_of: dict[str, int] = {}
+        self._gates = np.empty((2, rows, 4 * self._recurrent.shape[1]), np.float32)
+        self._active = np.empty(rows, bool)
 
     def _encode(self, gates: np.ndarray, rows: list[list[int]]) -> np.ndarray:
         """BiLSTM states float32 [captions, tokens, 2 * hidden]; what stands behind a caption's end means nothing."""
@@ -230,66 +275,112 @@ class Network:
         rows, heads, others = np.nonzero(active[:, :, None] & active[:, None])
         distances = _distances(others, heads)
         first, second = row_of[rows * tokens + heads], row_of[rows * tokens + others]
-        relations: list[tuple[int, int, int]] = []
+        logits = np.empty((len(rows), len(ARCS)), np.float32)
         for start in range(0, len(rows), PAIRS_PER_BLOCK):
             block = slice(start, start + PAIRS_PER_BLOCK)
             i, j = first[block], second[block]
             pairs = np.empty((len(i), width + width // 2), np.float32)
-            summed = head[i]
-            summed += other[j]
-            summed += self._arc_distance[distances[block]]
+            summed = head.take(i, axis=0)
+            summed += other.take(j, axis=0)
+            summed += self._arc_distance.take(distances[block], axis=0)
             np.maximum(summed, 0, out=pairs[:, :width])
-            np.multiply(product_head[i], product_other[j], out=pairs[:, width:])
-            logits = self._arc_out(pairs)
-            diagonal = i == j
-            logits[~diagonal, THING] = -np.inf
-            logits[diagonal, NONE + 1 : THING] = -np.inf
-            arcs = logits.argmax(-1)
-            (found,) = np.nonzero(arcs)
-            kinds = arcs[found]
-            scores = _softmax(logits[found])[np.arange(len(found)), kinds]
-            columns = (rows[block][found], heads[block][found], others[block][found], kinds, scores)
-            for number, a, b, arc, score in zip(*(column.tolist() for column in columns), strict=True):
-                labelled[number].arcs[a, b] = arc
-                labelled[number].arc_scores[a, b] = score
-                if arc == RELATION:
-                    relations.append((number, a, b))
+            np.multiply(product_head.take(i, axis=0), product_other.take(j, axis=0), out=pairs[:, width:])
+            logits[block] = self._arc_out(pairs)
+        diagonal = first == second
+        logits[~diagonal, THING] = -np.inf
+        logits[diagonal, NONE + 1 : RELATION] = -np.inf
+        arcs = with_second_chance(logits, logits.argmax(-1), rows, len(labelled))
+        (found,) = np.nonzero(arcs)
+        kinds = arcs[found]
+        scores = _softmax(logits[found])[np.arange(len(found)), kinds]
+        relations: list[tuple[int, int, int]] = []
+        columns = (rows[found], heads[found], others[found], kinds, scores)
+        for number, a, b, arc, score in zip(*(column.tolist() for column in columns), strict=True):
+            labelled[number].arcs[a, b] = arc
+            labelled[number].arc_scores[a, b] = score
+            if arc == RELATION:
+                relations.append((number, a, b))
         if relations:
             self._label_relations(encoded, lengths, labelled, relations)
 
     def _label_relations(
         self, encoded: np.ndarray, lengths: np.ndarray, labelled: list[Pairs], relations: list[tuple[int, int, int]]
     ) -> None:
-        width, longest = self._width, encoded.shape[1]
+        width = self._width
         row, head, other = np.array(relations).T
         joined = self._relation_in(encoded[row, head]) + self._relation_other_in(encoded[row, other])
         label = joined[:, :width] + self._label_distance[_distances(other, head)]
         probabilities = _softmax(self._label_out(np.maximum(label, 0)))
         best = probabilities.argmax(-1)
+        score = probabilities.max(-1)
+        (copied,) = np.nonzero(best == self._labels.index(COPIED))
+        parts = (part[copied] for part in (row, head, other, joined[:, width:]))
+        copies = self._copies(encoded, lengths, *parts) if len(copied) else np.empty((0, encoded.shape[1]), np.float32)
+        chosen = copies > 0
+        nothing = ~chosen.any(-1)
+        chosen[nothing, copies[nothing].argmax(-1)] = True  # what is least unlikely
+        least = np.where(chosen, copies, np.inf).min(-1, initial=30.0)
+        score[copied] /= 1 + np.exp(-np.maximum(least, -30))
+        tokens_of: dict[int, list[int]] = {index: [] for index in copied.tolist()}
+        for index, token in zip(copied[chosen.nonzero()[0]].tolist(), chosen.nonzero()[1].tolist(), strict=True):
+            tokens_of[index].append(token)
+        for index, ((number, i, j), name, value) in enumerate(
+            zip(relations, best.tolist(), score.tolist(), strict=True)
+        ):
+            pairs = labelled[number]
+            pairs.predicates[i, j] = self._labels[name]
+            pairs.predicate_scores[i, j] = value
+            if index in tokens_of:
+                pairs.copied[i, j] = tuple(tokens_of[index])
+
+    def _copies(
+        self,
+        encoded: np.ndarray,
+        lengths: np.ndarray,
+        row: np.ndarray,
+        head: np.ndarray,
+        other: np.ndarray,
+        joined: np.ndarray,
+    ) -> np.ndarray:
+        """Logits that tokens are copied into the predicates of relations, float32 [relations, tokens]."""
+        width, longest = self._width, encoded.shape[1]
         position = np.arange(longest)[None]
         rows, where = np.unique(row, return_inverse=True)
-        tokens = self._copy_token(encoded[rows].reshape(len(rows) * longest, -1))
-        copy = tokens.reshape(len(rows), longest, -1)[where]
-        copy += joined[:, None, width:]
-        copy += self._copy_from_head[_distances(position, head[:, None])]
-        copy += self._copy_from_other[_distances(position, other[:, None])]
-        np.maximum(copy, 0, out=copy)
+        tokens = self._copy_token(encoded[rows].reshape(len(rows) * longest, -1)).reshape(len(rows), longest, width)
         weight, bias = self._copy_out
-        copy *= weight
-        logits = copy.sum(-1) + bias
+        logits = np.empty((len(row), longest), np.float32)
+        for start in range(0, len(row), RELATIONS_PER_BLOCK):
+            block = slice(start, start + RELATIONS_PER_BLOCK)
+            copy = tokens.take(where[block], axis=0)
+            copy += joined[block, None]
+            copy += self._copy_from_head.take(_distances(position, head[block, None]), axis=0)
+            copy += self._copy_from_other.take(_distances(position, other[block, None]), axis=0)
+            np.maximum(copy, 0, out=copy)
+            copy *= weight
+            copy.sum(-1, out=logits[block])
+        logits += bias
         logits[position >= lengths[row][:, None]] = -np.inf
-        logits[np.arange(len(relations)), head] = -np.inf
-        logits[np.arange(len(relations)), other] = -np.inf
-        for index, (number, i, j) in enumerate(relations):
-            pairs = labelled[number]
-            name = self._labels[best[index]]
-            score = float(probabilities[index, best[index]])
-            if name == COPIED:
-                chosen = np.nonzero(logits[index] > 0)[0].tolist() or [int(logits[index].argmax())]
-                pairs.copied[i, j] = tuple(chosen)
-                score /= 1 + float(np.exp(-np.clip(logits[index, chosen].min(), -30, 30)))
-            pairs.predicates[i, j] = name
-            pairs.predicate_scores[i, j] = score
+        logits[np.arange(len(row)), head] = -np.inf
+        logits[np.arange(len(row)), other] = -np.inf
+        return logits
+
+
+def with_second_chance(logits: np.ndarray, arcs: np.ndarray, rows: np.ndarray, captions: int) -> np.ndarray:
+    """The arcs of pairs, and for captions that would state nothing the attributes and relations that are likely enough.
+
+    Args:
+        logits: of the arcs of pairs, float32 [pairs, arcs].
+        arcs: the best arc of each pair.
+        rows: the caption of each pair.
+        captions: how many there are.
+    """
+    stating = np.zeros(captions, bool)
+    stating[rows[(arcs == ATTRIBUTE) | (arcs == RELATION)]] = True
+    (doubtful,) = np.nonzero(~stating[rows])
+    statements = _softmax(logits[doubtful])[:, [ATTRIBUTE, RELATION]]
+    likely = statements.max(-1) > SECOND_CHANCE_FROM
+    arcs[doubtful[likely]] = np.where(statements[likely].argmax(-1), RELATION, ATTRIBUTE)
+    return arcs
 
 
 class _Linear:

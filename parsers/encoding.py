@@ -5,7 +5,8 @@ An ordered pair ``(head, other)`` of token positions has one of ``ARCS``:
 - ``compound``: ``other`` belongs to the name of the thing ``head`` ("tennis" to "court");
 - ``attribute``: the thing ``head`` is ``other``;
 - ``part``: ``other`` belongs to the attribute ``head`` ("dark" to "blue");
-- ``relation``: the thing ``head`` relates to the thing ``other``;
+- ``relation``: the thing ``head`` relates to the thing ``other``; at ``(head, head)`` to another of its kind ("boats
+  next to each other");
 - ``thing``, only at ``(head, head)``: a thing that takes part in no fact.
 
 A relation's predicate is either one of a list of whole predicates, or copied: the lemmas of some tokens, in order.
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from parsers.lemmas import Lemmatizer
-from parsers.lexicon import GROUP_NOUNS, GROUP_QUANTITIES, NUMBERS, PRONOUNS
+from parsers.lexicon import GROUP_NOUNS, GROUP_QUANTITIES, NUMBERS, PREPOSITIONS, PRONOUNS
 from parsers.negation import negated_tokens
 from parsers.scene_graph import Entity, Relation, SceneGraph
 
@@ -67,12 +68,16 @@ class Words:
 
     def name(self, tokens: Sequence[str]) -> str:
         """The name of a thing: its last word in the singular, the words before it as they are."""
-        *describing, last = tokens
-        return " ".join((*describing, self._learned["name"].get(last) or self._lemmatizer.noun(last)))
+        learned, (*describing, last) = self._learned["name"], tokens
+        name = " ".join((*describing, learned.get(last) or self._lemmatizer.noun(last)))
+        return learned.get(name, name)
 
     def attribute(self, tokens: Sequence[str]) -> str:
         learned = self._learned["attribute"]
-        return " ".join([_NUMBERS.get(token) or learned.get(token, token) for token in tokens])
+        if len(tokens) == 1:
+            return _NUMBERS.get(tokens[0]) or learned.get(tokens[0], tokens[0])
+        attribute = " ".join([learned.get(token, token) for token in tokens])
+        return learned.get(attribute, attribute)
 
     def predicate(self, tokens: Sequence[str]) -> str:
         learned, verb = self._learned["predicate"], self._lemmatizer.verb
@@ -167,13 +172,18 @@ def decode(
             )
         )
     index = {head: number for number, head in enumerate(heads)}
+    twins = {}
+    for head, other, _ in relations:
+        if head == other and head not in twins:
+            twins[head] = len(entities)
+            entities.append(Entity(entities[index[head]].head, entities[index[head]].text))
     return SceneGraph(
         tuple(entities),
         tuple(
             Relation(
                 index[head],
                 predicate,
-                index[other],
+                index[other] if other != head else twins[head],
                 calibration("relation", pairs.arc_scores[head, other] * pairs.predicate_scores[head, other])
                 if calibration
                 else None,
@@ -221,6 +231,21 @@ def _without_groups(tokens: Sequence[str], pairs: Pairs) -> Pairs:
     )
 
 
+def predicate_order(
+    tokens: Sequence[str], copied: Sequence[int], pair: tuple[int | None, int | None]
+) -> tuple[int, ...]:
+    """The order in which a predicate's tokens are read: a preposition that was moved to the front goes to the end.
+
+    "a shop in which a man buys bread" is (man, buy in, shop).
+    """
+    for place, (before, after) in enumerate(itertools.pairwise(copied), 1):
+        if tokens[before] not in PREPOSITIONS:
+            break
+        if any(position is not None and before < position < after for position in pair):
+            return (*copied[place:], *copied[:place])
+    return tuple(copied)
+
+
 def _predicate(
     pairs: Pairs, pair: tuple[int, int], tokens: Sequence[str], words: Words, negated: frozenset[int]
 ) -> str | None:
@@ -230,7 +255,7 @@ def _predicate(
     copied = pairs.copied[pair]
     if not negated.isdisjoint(copied):
         return None
-    return words.predicate([tokens[token] for token in copied])
+    return words.predicate([tokens[token] for token in predicate_order(tokens, copied, pair)])
 
 
 def _surface(tokens: Sequence[str], head: int, own: set[int]) -> tuple[int, int]:

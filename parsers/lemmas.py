@@ -1,4 +1,4 @@
-"""Lemmas of English nouns and verbs, by suffix rules, exceptions and a list of known lemmas."""
+"""Lemmas of English nouns and verbs, by suffix rules, exceptions and lists of known words."""
 
 import gzip
 import json
@@ -25,6 +25,12 @@ class Lemmatizer:
         self._known = {kind: frozenset(words.split()) for kind, words in tables["known"].items()}
         self.noun = lru_cache(_CACHED)(self._noun)
         self.verb = lru_cache(_CACHED)(self._verb)
+
+    def knows(self, word: str) -> bool:
+        """Whether a word is a form of a known noun, verb or adjective."""
+        return word in self._known["adjective"] or any(
+            stem in self._known[kind] for kind in ("noun", "verb") for stem in (word, self._stem(word, kind))
+        )
 
     def _noun(self, word: str) -> str:
         """Singular of a noun; the word itself where it is none."""

@@ -64,6 +64,13 @@ PREPOSITION_PARTICLES = _words(
 )
 """Adverbs that make one predicate with the preposition behind them: "next to", "out of"."""
 
+PREPOSITIONS = _words(
+    """
+    in on at with from by for to near over under behind beside along through around against between across into onto
+    during after before above below next inside outside within beneath among past off up down out of
+    """
+)
+
 PLACE_ADVERBS = _words(
     """
     outside outdoors inside indoors onstage backstage offshore underwater upside barefoot downtown downstairs

@@ -6,7 +6,7 @@ whoever uses it.
 
 from collections.abc import Sequence
 
-from parsers.lexicon import NEGATIONS, NEGATIVE_PREPOSITIONS
+from parsers.lexicon import NEGATIONS, NEGATIVE_PREPOSITIONS, PREPOSITIONS
 
 _CUES = NEGATIONS | NEGATIVE_PREPOSITIONS
 _NOUN_CUES = NEGATIVE_PREPOSITIONS | {"no", "neither", "nor", "none", "nobody", "nothing"}
@@ -19,12 +19,8 @@ _ARTICLES = frozenset(["a", "an", "the"])
 _AUXILIARIES = frozenset("is are was were be been being has have had do does did can will 's".split())
 _IGNORED = frozenset("any of his her its their my your our single one longer yet even very much really quite".split())
 _ENDS = frozenset(". ; : ! ? ( ) but and while which who that whose because although though where when".split())
-_PREPOSITIONS = frozenset(
-    """
-    in on at with from by for to near over under behind beside along through around against between across into onto
-    during after before above below next inside outside within beneath among past off up down out
-    """.split()
-)
+_PREPOSITIONS = PREPOSITIONS - {"of"}
+"""They end what is denied; "no pair of shoes" goes on."""
 
 
 def negated_tokens(tokens: Sequence[str]) -> frozenset[int]:

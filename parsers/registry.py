@@ -1,5 +1,8 @@
 """Parsers by name."""
 
+import hashlib
+import importlib.metadata
+import os
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -43,6 +46,48 @@ PARSERS: dict[str, Callable[[], SceneGraphParser]] = {
     "factual-t5": _factual_t5,
 }
 DEFAULT = "compact"
+
+
+def _compact_model() -> str:
+    from parsers.compact import ARTEFACT
+
+    content = hashlib.sha256()
+    for path in sorted(ARTEFACT.iterdir()):
+        content.update(path.name.encode() + path.read_bytes())
+    return content.hexdigest()
+
+
+def _spacy_model() -> str:
+    from parsers.spacy_rules import MODELS
+
+    for name in MODELS:
+        try:
+            return f"{name} {importlib.metadata.version(name.replace('_', '-'))}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""
+
+
+def _factual_t5_model() -> str:
+    from parsers.factual_t5 import MODEL, MODEL_VARIABLE
+
+    return os.environ.get(MODEL_VARIABLE) or MODEL
+
+
+_MODELS: dict[str, Callable[[], str]] = {
+    "compact": _compact_model,
+    "spacy": _spacy_model,
+    "factual-t5": _factual_t5_model,
+}
+
+
+def fingerprint(name: str = "default") -> str:
+    """Parser and model as a short text: what was parsed by another one is to be parsed anew.
+
+    The default parser's is a checksum of its weights; of a model that is a package of its own, name and version count.
+    """
+    name = DEFAULT if name == "default" else name
+    return f"{name} {_MODELS[name]()}"
 
 
 def load(name: str = "default") -> SceneGraphParser:

@@ -10,20 +10,26 @@ six kinds of triplets.
 | object | (S, in or on or at, place) | the place | S | change and focus object |
 | composite | (S, is, v) and a second fact of S in the caption | S | both | composite |
 
+A fact makes further rows with more general words in place of the thing or value (filters/general.py): "dog" and
+"animal" for "puppy on beach". They serve where the fact's own word is thin (see contrasts).
+
 Two rows with the same subject group are images with the same subject; two with the same condition group are images that
 satisfy the same condition. What an image's captions claim, all of them together and with all that it implies, goes with
 every row, so that whoever looks for a negative needs no other image's rows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters import concreteness, exclusive, hierarchy, visible
+from filters import axes, concreteness, exclusive, hierarchy, visible, visual
 from filters.distinct import by_distinct
+from filters.general import MOST, general_name
 from pipeline.codes import claims, code, codes, condition_codes, denials, thing_codes
 from pipeline.config import FAMILIES, KINDS_OF_FAMILY, ROWS_PER_COMPOSITE_GROUP, ROWS_PER_SUBJECT_GROUP, MiningConfig
 from pipeline.numbers import below, expand, mix, runs, uniform
@@ -33,6 +39,7 @@ ROWS = pa.schema(
         pa.field("fact", pa.int64(), metadata={"doc": "part of the facts table << 32 | row in the part"}),
         pa.field("second", pa.int64(), metadata={"doc": "composite: the second fact, else -1"}),
         pa.field("family", pa.int8(), metadata={"doc": "position in config.FAMILIES"}),
+        pa.field("general", pa.int8(), metadata={"doc": "0: the fact's own word; n: the n-th more general one"}),
         pa.field("image", pa.int64(), metadata={"doc": "image_key"}),
         pa.field("split", pa.int8(), metadata={"doc": "0 train, 1 val"}),
         pa.field("subject", pa.int64(), metadata={"doc": "hash of the subject"}),
@@ -40,6 +47,11 @@ ROWS = pa.schema(
         pa.field("axis", pa.int64(), metadata={"doc": "hash of the axis of an attribute fact, else 0"}),
         pa.field("subject_group", pa.int64(), metadata={"doc": "family, subject, split and salt: who can be paired"}),
         pa.field("condition_group", pa.int64(), metadata={"doc": "family, condition, split and salt"}),
+        pa.field("first_condition", pa.int64(), metadata={"doc": "composite: hash of what the fact says, else 0"}),
+        pa.field("second_condition", pa.int64(), metadata={"doc": "composite: the same of the second fact"}),
+        pa.field("first_sort", pa.int16(), metadata={"doc": "composite: exclusion group, RELATED or UNSORTED"}),
+        pa.field("second_sort", pa.int16(), metadata={"doc": "composite: the same of the second fact"}),
+        pa.field("denies_first", pa.int16(), metadata={"doc": "composite: how many of denies_thing are of the fact"}),
         pa.field("denies_thing", pa.list_(pa.uint32()), metadata={"doc": "claims that a contrast must not make"}),
         pa.field("denies_subject", pa.list_(pa.uint32()), metadata={"doc": "that a text distractor must not make"}),
         pa.field("claims", pa.list_(pa.uint32()), metadata={"doc": "all that the image's captions claim"}),
@@ -70,42 +82,52 @@ PLACES = frozenset(
 
 _LOCATIVE = frozenset("in on at near by along through across inside outside over around above beside under".split())
 
+_BARE = frozenset(["have", "of"])
+"""Predicates that tell too little to go with a general word: a glass of water has nothing of a land of lakes."""
+
+RELATED, UNSORTED = -2, -1
+"""Sorts of facts that are no exclusion group: relations, and values that exclude nothing."""
+
 _SALT, _SPLIT, _MEMBER = 1, 2, 10
 
 
-def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table, dict[str, pa.Array]]:
+def mineable(
+    facts: pa.Table, part: int, config: MiningConfig, unfit: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> tuple[pa.Table, dict[str, pa.Array]]:
     """The rows of one part that triplets can be made of.
 
     Args:
         facts: a part of the facts table with columns :data:`COLUMNS` (schemas.FACTS, strings plain or as dictionaries),
             which holds all facts of its images.
         part: its number.
+        unfit: facts that their pictures do not bear out, bool arrays by reject reason. What they claim still counts.
 
     Returns:
         rows (schema :data:`ROWS`), and for every reject reason the row numbers (int64) of the facts rejected for it.
         A fact that is not rejected is the first fact of at least one row.
     """
     said = _Said.of(facts)
-    keep, rejects = _kept(said, config)
+    keep, rejects = _kept(said, config, unfit)
     images = said.image
     split = image_split(images, config)
 
-    families = {"relation": _relations, "attribute": _attributes, "object": _objects, "composite": _composites}
     image_of_fact, claims_of_image = _claims_by_image(said)
     tables = []
     for number, family in enumerate(FAMILIES):
         if not KINDS_OF_FAMILY[family].intersection(config.kinds):
             continue
-        found = families[family](said, keep)
+        found = _rows_of(family, said, keep, config)
         row = found["row"]
         if not len(row):
             continue
+        zeros = np.zeros(len(row), np.int8)
         tables.append(
             pa.table(
                 {
                     "fact": (np.int64(part) << 32) | row,
                     "second": np.where(found["second"] >= 0, (np.int64(part) << 32) | found["second"], -1),
                     "family": np.full(len(row), number, np.int8),
+                    "general": found["general"],
                     "image": images[row],
                     "split": split[row],
                     "subject": found["subject"],
@@ -113,6 +135,7 @@ def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table
                     "axis": said.axis[row],
                     "subject_group": _salted(number, found["subject_pool"], images[row], split[row], config),
                     "condition_group": _salted(number, found["condition"], images[row], split[row], config),
+                    **{name: found.get(name, zeros) for name in _COMPOSITE_ONLY},
                     "denies_thing": found["denies_thing"],
                     "denies_subject": found["denies_subject"],
                     "claims": claims_of_image.take(pa.array(image_of_fact[row])),
@@ -133,6 +156,8 @@ def image_split(images: np.ndarray, config: MiningConfig) -> np.ndarray:
 
 
 Found = dict[str, np.ndarray | pa.Array]
+
+_COMPOSITE_ONLY = ("first_condition", "second_condition", "first_sort", "second_sort", "denies_first")
 
 
 @dataclass(frozen=True)
@@ -184,8 +209,37 @@ class _Said:
         """Of those rows: what an image must not claim that is to lack the thing or value in that column."""
         return denials(self.columns[name].take(pa.array(rows)))
 
+    def take(self, rows: np.ndarray) -> "_Said":
+        """Those facts, without the names that their images' captions use."""
+        positions = pa.array(rows)
+        columns = {name: column.take(positions) for name, column in self.columns.items() if name != "entities"}
+        return _Said(columns, *(getattr(self, field.name)[rows] for field in fields(self) if field.name != "columns"))
 
-def _kept(said: _Said, config: MiningConfig) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def generalised(self, name: str, level: int, config: MiningConfig) -> tuple["_Said", np.ndarray]:
+        """The same facts with the level-th more general word in that column, and which of them have one (bool)."""
+        specific = self.columns[name]
+        word = _general_value if name == "attribute" else _general_thing
+        known = pa.array([word(one, level, config) for one in specific.dictionary.to_pylist()], pa.string())
+        known = known.dictionary_encode()  # few words, however many they stand for
+        words = pa.DictionaryArray.from_arrays(known.indices.take(specific.indices), known.dictionary)
+        there = by_distinct(words, bool, bool)
+        said = replace(self, columns=self.columns | {name: words})
+        if name == "subject":
+            return replace(said, subject=thing_codes(words)), there
+        if name == "object":
+            relations = condition_codes(self.columns["predicate"], words)
+            condition = np.where(self.relation, relations, self.condition)
+            return replace(said, object=thing_codes(words), condition=condition), there
+        value = thing_codes(words)
+        condition = np.where(self.relation, self.condition, mix(self.axis, value))
+        group, member = exclusive.exclusion_groups(self.columns["axis"], words)
+        there &= group == self.group  # another meaning of the word is on another axis
+        return replace(said, value=value, condition=condition, group=group, member=member), there
+
+
+def _kept(
+    said: _Said, config: MiningConfig, unfit: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Facts that pass the filters (bool), and rows rejected by reason."""
     columns, relation = said.columns, said.relation
     subject, object_ = columns["subject"], columns["object"]
@@ -196,6 +250,8 @@ def _kept(said: _Said, config: MiningConfig) -> tuple[np.ndarray, dict[str, np.n
         rejects[reason] = np.flatnonzero(keep & mask)
         keep[mask] = False
 
+    for reason, mask in unfit.items():
+        reject(reason, mask)
     enabled = {family for family in FAMILIES if KINDS_OF_FAMILY[family].intersection(config.kinds)}
     mined = np.where(relation, bool(enabled - {"attribute"}), bool(enabled & {"attribute", "composite"}))
     reject("kind_not_mined", ~mined)
@@ -205,18 +261,97 @@ def _kept(said: _Said, config: MiningConfig) -> tuple[np.ndarray, dict[str, np.n
         confidence = columns["confidence"].fill_null(1.0).to_numpy(zero_copy_only=False)
         reject("not_confident", confidence < config.min_confidence)
     if config.visible_only:
-        about = visible.about_the_picture(subject) | relation & visible.about_the_picture(object_)
-        reject("about_the_picture", about)
-        reject("inherent_part", visible.inherent(columns["predicate"], object_))
+        for reason, mask in visible.unseen(subject, columns["predicate"], object_).items():
+            reject(reason, mask)
+        reject("lookalike", _lookalikes(said))
     if config.min_concreteness > 0:
         vague = concreteness.rate(subject) < config.min_concreteness
         reject("not_concrete", vague | relation & (concreteness.rate(object_) < config.min_concreteness))
+    if config.min_visual_strength > 0:
+        said_of = np.where(relation, visual.visual_strength(object_), visual.visual_strength(columns["attribute"]))
+        reject("hardly_visual", said_of < config.min_visual_strength)
+    if config.max_ambiguity < float("inf"):
+        reject("ambiguous_axis", ~relation & (axes.axis_ambiguity(columns["attribute"]) > config.max_ambiguity))
     rows = np.flatnonzero(keep)
     _, first = np.unique(mix(said.image, said.subject, said.condition)[rows], return_index=True)
     repeated = keep.copy()
     repeated[rows[first]] = False
     reject("repeated_fact", repeated)
     return keep, rejects
+
+
+def _lookalikes(said: _Said) -> np.ndarray:
+    """Facts of things that their caption says to be none ("gingerbread man"); bool."""
+    caption = mix(said.image, said.columns["caption_index"].to_numpy())
+    none = mix(caption, said.subject)[visible.lookalike(said.columns["attribute"])]
+    return np.isin(mix(caption, said.subject), none) | said.relation & np.isin(mix(caption, said.object), none)
+
+
+def _rows_of(family: str, said: _Said, keep: np.ndarray, config: MiningConfig) -> Found:
+    """The rows of a family: of the facts as they are, and with more general words where the configuration asks.
+
+    What an image says of a subject in a general word itself makes no second row with that word.
+    """
+    make, column, levels = _FAMILIES[family]
+    found = [make(said, keep)]
+    if config.generalise_below:
+        word = _general_value if column == "attribute" else _general_thing
+        has_one = keep & by_distinct(said.columns[column], lambda name: bool(word(name, 1, config)), bool)
+        if column == "attribute":
+            has_one &= ~said.relation
+        else:
+            has_one &= said.relation & ~by_distinct(said.columns["predicate"], _BARE.__contains__, bool)
+        # Of a composite it is the second fact that is put in a general word; what goes before it are values.
+        row = np.flatnonzero(has_one | (keep & ~said.relation) if family == "composite" else has_one)
+        of_these = said.take(row)
+        for level in range(1, levels + 1):
+            general, there = of_these.generalised(column, level, config)
+            there &= has_one[row]
+            if column != "attribute" and config.visible_only:
+                columns = [general.columns[name] for name in ("subject", "predicate", "object")]
+                there &= ~visible.unseen(*columns)["inherent_part"]
+            if family == "composite":
+                rows = make(general, there | ~general.relation)
+                rows = _taken(rows, np.flatnonzero(there[rows["second"]]))
+            else:
+                rows = make(general, there)
+            second = np.where(rows["second"] < 0, rows["second"], row[rows["second"]])
+            found.append(rows | {"row": row[rows["row"]], "second": second})
+    levels_of = np.repeat(np.arange(len(found), dtype=np.int8), [len(rows["row"]) for rows in found])
+    joined = {name: _concatenated([rows[name] for rows in found]) for name in found[0]}
+    if len(found) > 1:
+        says = mix(
+            said.image[np.asarray(joined["row"])], np.asarray(joined["subject_pool"]), np.asarray(joined["condition"])
+        )
+        kept = levels_of == 0
+        kept[np.unique(says, return_index=True)[1]] = True
+        joined, levels_of = _taken(joined, np.flatnonzero(kept)), levels_of[kept]
+    return joined | {"general": levels_of}
+
+
+def _general_thing(name: str, level: int, config: MiningConfig) -> str:
+    """The level-th more general name of a thing that tells what can be seen, "" where there is none."""
+    return _seen_general(name, level, config.min_concreteness, config.visible_only)
+
+
+def _general_value(name: str, level: int, config: MiningConfig) -> str:
+    return general_name(name, level)
+
+
+@lru_cache(1 << 18)
+def _seen_general(name: str, level: int, min_concreteness: float, visible_only: bool) -> str:
+    general = general_name(name, level)
+    vague = min_concreteness > 0 and concreteness.rate_name(general) < min_concreteness
+    return "" if vague or (visible_only and not visible.is_seen(general)) else general
+
+
+def _taken(found: Found, positions: np.ndarray) -> Found:
+    return {name: column.take(pa.array(positions)) if isinstance(column, pa.Array) else column[positions]
+            for name, column in found.items()}  # fmt: skip
+
+
+def _concatenated(columns: list[np.ndarray | pa.Array]) -> np.ndarray | pa.Array:
+    return pa.concat_arrays(columns) if isinstance(columns[0], pa.Array) else np.concatenate(columns)
 
 
 def _relations(said: _Said, keep: np.ndarray) -> Found:
@@ -291,6 +426,8 @@ def _composites(said: _Said, keep: np.ndarray) -> Found:
         [said.denials("object", second[related]), said.denials("attribute", second[~related])]
     ).take(pa.array(np.argsort(np.concatenate([np.flatnonzero(related), np.flatnonzero(~related)]))))
     both = mix(said.condition[row], said.condition[second])
+    of_first = _joined(said.denials("attribute", row), _members(said, row))
+    sort = np.where(said.relation, RELATED, np.maximum(said.group, UNSORTED)).astype(np.int16)
     return {
         "row": row,
         "second": second,
@@ -298,9 +435,24 @@ def _composites(said: _Said, keep: np.ndarray) -> Found:
         "thing": both.view(np.int64),
         "subject_pool": said.subject[row],
         "condition": both,
-        "denies_thing": _joined(said.denials("attribute", row), _members(said, row), others, _members(said, second)),
+        "first_condition": said.condition[row].view(np.int64),
+        "second_condition": said.condition[second].view(np.int64),
+        "first_sort": sort[row],
+        "second_sort": sort[second],
+        "denies_first": pc.list_value_length(of_first).to_numpy().astype(np.int16),
+        "denies_thing": _joined(of_first, others, _members(said, second)),
         "denies_subject": said.denials("subject", row),
     }
+
+
+_FAMILIES: dict[str, tuple[Callable[[_Said, np.ndarray], Found], str, int]] = {
+    "relation": (_relations, "object", MOST),
+    "attribute": (_attributes, "attribute", MOST),
+    "object": (_objects, "subject", MOST),
+    "composite": (_composites, "object", 1),
+}
+"""How a family's rows are made, the column whose words can be general, and how many levels up (a composite's second
+fact: nearly every pair is thin, and twice as many rows are enough)."""
 
 
 def _members(said: _Said, rows: np.ndarray) -> pa.ListArray:
@@ -310,11 +462,12 @@ def _members(said: _Said, rows: np.ndarray) -> pa.ListArray:
     """
     groups, members = said.group[rows], np.where(said.group[rows] >= 0, said.member[rows], 0)
     kinds, kind = np.unique(groups.astype(np.int64) << 32 | members, return_inverse=True)
-    lists = [
-        [int(mix(_MEMBER, int(packed) >> 32, bit)) & 0xFFFFFFFF for bit in range(31) if int(packed) >> bit & 1]
-        for packed in kinds
-    ]
-    return pa.array(lists, pa.list_(pa.uint32())).take(pa.array(kind))
+    return pa.array(map(_member_claims, kinds.tolist()), pa.list_(pa.uint32())).take(pa.array(kind))
+
+
+@lru_cache(1 << 16)
+def _member_claims(packed: int) -> list[int]:
+    return [int(mix(_MEMBER, packed >> 32, bit)) & 0xFFFFFFFF for bit in range(31) if packed >> bit & 1]
 
 
 def _joined(*columns: pa.ListArray) -> pa.ListArray:

@@ -28,23 +28,21 @@ def thing_codes(names: pa.Array) -> np.ndarray:
 def condition_codes(predicates: pa.Array, objects: pa.Array) -> np.ndarray:
     """Uint64 hashes of the conditions "predicate object", equal where the words are.
 
-    So "on" and "top shelf" are the same condition as "on top" and "shelf". The hash is a polynomial in the words'
-    hashes, which can be joined without joining the strings.
+    So "on" and "top shelf" are the same condition as "on top" and "shelf", and "on sofas" the same as "on couch". The
+    hash is a polynomial in the words' hashes, which can be joined without joining the strings.
     """
     predicates, objects = predicates.dictionary_encode(), objects.dictionary_encode()
+    power = by_distinct(objects, lambda name: _phrase_power(hierarchy.canonical_name(name)), np.uint64)
+    words = by_distinct(objects, lambda name: _phrase(hierarchy.canonical_name(name)), np.uint64)
     with np.errstate(over="ignore"):
-        return mix(
-            by_distinct(predicates, _phrase, np.uint64) * by_distinct(objects, _phrase_power, np.uint64)
-            + by_distinct(objects, _phrase, np.uint64)
-        )
+        return mix(by_distinct(predicates, _phrase, np.uint64) * power + words)
 
 
 def claims(names: pa.Array) -> pa.ListArray:
     """What a caption claims that uses each of the names, as lists of uint32.
 
     "puppy" claims a puppy, a dog, an animal and something young, and says "puppy". What must not be so
-    (:func:`denials`) is looked up
-    among the claims.
+    (:func:`denials`) is looked up among the claims.
     """
     return _lists_by_name(names, _claims_of)
 
@@ -52,7 +50,8 @@ def claims(names: pa.Array) -> pa.ListArray:
 def denials(names: pa.Array) -> pa.ListArray:
     """The claims of which an image must make none to be one that lacks the named thing, as lists of uint32.
 
-    An image lacks a girl when no caption claims one ("girl", "schoolgirl") or says what may be one ("person", "child").
+    An image lacks a girl when no caption claims one ("girl", "schoolgirl") or says what may be one ("person", "child",
+    "swimmer").
     """
     return _lists_by_name(names, _denials_of)
 
@@ -88,13 +87,15 @@ def _claims_of(name: str) -> tuple[int, ...]:
     name = hierarchy.canonical_name(name)
     kinds = (name, *hierarchy.ancestors_of(name))
     implied = [value for kind in kinds for value in hierarchy.IMPLIED.get(kind, ())]
-    return (*(_is(kind) for kind in (*kinds, *implied)), _says(name))
+    anyone = (_ANYONE,) if hierarchy.may_be_anyone(name) else ()
+    return (*(_is(kind) for kind in (*kinds, *implied)), _says(name), *anyone)
 
 
 @lru_cache(_CACHED)
 def _denials_of(name: str) -> tuple[int, ...]:
     name = hierarchy.canonical_name(name)
-    return (_is(name), *map(_says, sorted({*hierarchy.ancestors_of(name), *hierarchy.alike_of(name)})))
+    anyone = (_ANYONE,) if hierarchy.is_plain_person(name) else ()
+    return (_is(name), *map(_says, sorted({*hierarchy.ancestors_of(name), *hierarchy.alike_of(name)})), *anyone)
 
 
 def _is(name: str) -> int:
@@ -104,6 +105,9 @@ def _is(name: str) -> int:
 def _says(name: str) -> int:
     return code(f"said:{name}") & 0xFFFFFFFF
 
+
+_ANYONE = _says("anyone")
+"""Claimed by who may be a man as well as a woman ("surfer")."""
 
 _BASE = 0x9E3779B97F4A7C15
 

@@ -6,11 +6,12 @@ recorded in the manifest.
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from filters.axes import AXES
+from filters.fit import Margins
 
 KINDS = ("relation", "change_attribute", "focus_attribute", "change_object", "focus_object", "composite")
 """Kinds of triplets; a kind's number in the mining stages is its position here."""
@@ -30,6 +31,8 @@ KINDS_OF_FAMILY = {
 
 SAMPLERS = ("facts", "genecis")
 
+PRECISIONS = ("fp32", "bf16", "fp16")
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message names file, key and what it may be."""
@@ -47,18 +50,33 @@ class MiningConfig:
         triplets: how many triplets; None for one a fact that can be a target.
         seed: every random choice derives from it.
         split: share of images held out for validation, 0 to below 1.
-        visible_only: leave out facts about the picture and facts that hold of every such thing (filters.visible).
+        visible_only: leave out facts about the picture, facts that hold of every such thing, and what else no picture
+            shows (filters.visible).
         min_concreteness: a fact is mined only when its things are all at least this concrete (Brysbaert et al. 2014;
             unrated words pass). genecis: the mean of a triplet's six things must exceed it.
         min_confidence: a fact is mined only when the parser's confidence, where it has one, is at least this.
+        min_visual_strength: a fact is mined only when its object or value is seen at least this much (Lancaster
+            Sensorimotor Norms; unrated words pass).
+        max_ambiguity: an attribute fact is mined only when its value leaves at most so many bits of doubt about its
+            axis (filters.axes.axis_ambiguity).
         max_prior: a condition is not mined of a subject of whose images a larger share than this satisfies it: it would
             tell next to nothing.
+        generalise_below: where fewer targets than this of a subject say what a condition asks for in its own word, a
+            more general word is mined as well ("animal" for "puppy"); 0 for never.
         subject_temperature: subjects come by their number of images to this power: 1 as they are, 0 all alike.
         condition_temperature: the same for the conditions of a subject, by their number of facts.
         max_per_target: triplets of a kind with the same target fact.
-        max_per_condition: triplets of a kind with the same subject and condition.
-        max_per_subject: triplets of a kind with the same subject, in each of the groups that a very frequent subject is
-            spread over.
+        max_per_image: triplets of a kind with the same target image.
+        max_per_condition: triplets of a kind with the same subject and condition (where that is the name of an axis:
+            with the same value of it).
+        max_per_subject: triplets of a kind with the same subject.
+        min_caption_score: facts are mined only of captions that fit their image at least so well (see filters/fit.py).
+        caption_top_share: and only of the best share of all captions.
+        caption_score_of_source: ``min_caption_score`` of single sources.
+        min_fact_score: facts are mined only when they fit their image at least so well.
+        reference_margin: the target fits its statement better than the reference, by at least this.
+        text_distractor_margin: the same of the text distractor, which is not to show the subject.
+        image_distractor_margin: the same of the image distractor; in focus kinds of the reference too.
         partitions: number of parts of every table.
     """
 
@@ -74,19 +92,75 @@ class MiningConfig:
     visible_only: bool = True
     min_concreteness: float = 3.5
     min_confidence: float = 0.65
+    min_visual_strength: float = 2.2
+    max_ambiguity: float = 1.45
     max_prior: float = 0.9
+    generalise_below: int = 3
     subject_temperature: float = 0.8
     condition_temperature: float = 0.5
     max_per_target: int | None = None
+    max_per_image: int | None = None
     max_per_condition: int | None = None
     max_per_subject: int | None = None
+    min_caption_score: float | None = None
+    caption_top_share: float | None = None
+    caption_score_of_source: dict[str, float] = field(default_factory=dict)
+    min_fact_score: float | None = None
+    reference_margin: float | None = None
+    text_distractor_margin: float | None = None
+    image_distractor_margin: float | None = None
     partitions: int = 16
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether anything is asked of how facts fit their images."""
+        return any(getattr(self, name) not in (None, {}) for name in _SECTIONS["fit"])
+
+    @property
+    def margins(self) -> Margins:
+        """What is asked of the images of a triplet."""
+        return Margins(self.reference_margin, self.text_distractor_margin, self.image_distractor_margin)
+
+    @property
+    def caps_subjects(self) -> bool:
+        """Whether there are caps that need all draws of a subject together."""
+        return self.max_per_subject is not None or self.max_per_condition is not None
+
+    @property
+    def capped(self) -> bool:
+        """Whether there is any cap."""
+        return self.caps_subjects or self.max_per_image is not None or self.max_per_target is not None
 
     @classmethod
     def from_json(cls, settings: dict[str, Any]) -> "MiningConfig":
         """The configuration that :func:`dataclasses.asdict` and a JSON file have carried."""
         lists = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
         return cls(**(settings | lists))
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Settings of the score stage.
+
+    Attributes:
+        images: where the images are (images.ImageStore); none where their embeddings are given.
+        image_embeddings: folder of embeddings made elsewhere (pipeline/embeddings.py).
+        model, pretrained, device, precision: see encoders.load.
+        batch: images encoded at a time; None for what the device has memory for.
+        accelerator: Beam's resource hint for the machines that encode.
+        relation_template, attribute_template: how facts are put (pipeline/wording.py).
+    """
+
+    images: tuple[str, ...]
+    image_embeddings: str | None
+    model: str
+    pretrained: str | None
+    device: str | None
+    precision: str | None
+    batch: int | None
+    accelerator: str | None
+    relation_template: str
+    attribute_template: str
 
 
 _PRESETS = Path(__file__).parent / "presets"
@@ -183,6 +257,18 @@ def _limit(key: str, value: Any) -> int | None:
     return value or None
 
 
+def _count(key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"{key} = {value!r}: must be a whole number of at least 0")
+    return value
+
+
+def _scores(key: str, value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key} = {value!r}: must be a table of sources and scores")
+    return {source: _number(-1, 1)(f"{key}.{source}", score) for source, score in value.items()}
+
+
 def _truth(key: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(f"{key} = {value!r}: must be true or false")
@@ -210,14 +296,27 @@ _SECTIONS: dict[str, dict[str, Check]] = {
         "visible_only": _truth,
         "min_concreteness": _number(-10, 5),
         "min_confidence": _number(0, 1),
+        "min_visual_strength": _number(0, 5),
+        "max_ambiguity": _number(0),
         "max_prior": _number(0, 1),
     },
     "balance": {
         "subject_temperature": _number(0, 2),
         "condition_temperature": _number(0, 2),
+        "generalise_below": _count,
         "max_per_target": _limit,
+        "max_per_image": _limit,
         "max_per_condition": _limit,
         "max_per_subject": _limit,
+    },
+    "fit": {
+        "min_caption_score": _number(-1, 1),
+        "caption_top_share": _number(0, 1),
+        "caption_score_of_source": _scores,
+        "min_fact_score": _number(-1, 1),
+        "reference_margin": _number(-2, 2),
+        "text_distractor_margin": _number(-2, 2),
+        "image_distractor_margin": _number(-2, 2),
     },
 }
 assert {key for checks in _SECTIONS.values() for key in checks} <= {field.name for field in fields(MiningConfig)}

@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from filters import concreteness, exclusive, hierarchy, visible
+from filters import axes, concreteness, exclusive, hierarchy, visible, visual
 from pipeline import codes
 from pipeline.candidates import is_place
 from pipeline.config import FOCUS_KINDS, MiningConfig
@@ -78,6 +78,8 @@ def explain(connection: duckdb.DuckDBPyConnection, manifest: Manifest, triplet: 
     yield f"kind       {row['kind']} ({row['split']}): {RULES[row['kind']]}"
     yield f"subject    {row['subject']}"
     yield f"condition  {row['condition']}" + (f" (axis {row['axis']})" if row["axis"] else "")
+    if row["general"]:
+        yield f'general    "{row["general"]}" stands for "{case.own}", which too few targets of the subject say'
     for role, image in case.images.items():
         yield f"\n{_words(role)}  {image.source}: {image.image_id}"
         for caption in image.captions:
@@ -210,6 +212,19 @@ class _Case:
         return self.row["kind"] in ("change_object", "focus_object")
 
     @property
+    def own(self) -> str | None:
+        """The word of the target's caption that the condition asks for, or of its second fact."""
+        row = self.row
+        if self.of_object:
+            return next((fact.subject for fact in self.counting("target")), None)
+        second = row["target_second_object"] or row["target_second_attribute"]
+        return second or row["target_object"] or row["target_attribute"]
+
+    def asked(self, word: str) -> str:
+        """The word that the condition uses for a word of the target."""
+        return self.row["general"] if self.row["general"] and _same(word, self.own) else word
+
+    @property
     def focus(self) -> bool:
         return self.row["kind"] in FOCUS_KINDS
 
@@ -220,8 +235,18 @@ class _Case:
             return [(self.row["condition"], None)]
         lacking = []
         for fact in self.counting("target"):
-            lacking.append((fact.attribute, fact.axis) if fact.attribute is not None else (str(fact.object), None))
+            said = fact.attribute if fact.attribute is not None else str(fact.object)
+            lacking.append((self.asked(said), fact.axis if fact.attribute is not None else None))
         return lacking
+
+    @property
+    def contradicted(self) -> list[tuple[str, str | None]]:
+        """What of these the image distractor must not claim: of a composite it may satisfy one of the two."""
+        if self.row["kind"] != "composite" or self.row["contradiction"] in (None, "silence"):
+            return self.lacking
+        facts = [fact for fact in self.images["image_distractor"].facts if self.about_subject(fact)]
+        wanted = zip(self.counting("target"), self.lacking, strict=True)
+        return [lacking for fact, lacking in wanted if not any(self.states(other, fact) for other in facts)]
 
     def about_subject(self, fact: Fact) -> bool:
         """Whether the fact is about the triplet's subject: of it, or in the object kinds in it."""
@@ -244,7 +269,7 @@ class _Case:
                 if (fact.object, fact.attribute) == (object_, attribute)
                 and (predicate is None or fact.predicate == predicate)
                 and self.about_subject(fact)
-                and (role != "target" or not self.of_object or _same(fact.subject, row["condition"]))
+                and (role != "target" or not self.of_object or hierarchy.is_a(fact.subject, row["condition"]))
             )
             found += [fact for fact in [next(matches, None)] if fact is not None]
         return found
@@ -252,12 +277,19 @@ class _Case:
     def states(self, fact: Fact, wanted: Fact) -> bool:
         """Whether a fact, of whatever thing, states what a fact of the target states of the subject."""
         if self.of_object:
-            return _same(fact.subject, wanted.subject) and fact.object is not None and is_place(fact.object)
+            asked = self.asked(wanted.subject)
+            return hierarchy.is_a(fact.subject, asked) and fact.object is not None and is_place(fact.object)
         if wanted.attribute is not None:
-            return fact.axis == wanted.axis and _same(fact.attribute, wanted.attribute)
+            return fact.axis == wanted.axis and _is_a(fact.attribute, self.asked(wanted.attribute))
         if self.genecis:  # which looks at objects only
             return fact.object == wanted.object
-        return f"{fact.predicate} {fact.object}" == f"{wanted.predicate} {wanted.object}"
+        if fact.object is None or wanted.object is None:
+            return False
+        asked = self.asked(wanted.object)
+        words = f"{fact.predicate} {hierarchy.canonical_name(fact.object)}"
+        return words == f"{wanted.predicate} {hierarchy.canonical_name(asked)}" or (
+            fact.predicate == wanted.predicate and asked != wanted.object and hierarchy.is_a(fact.object, asked)
+        )
 
     def stating(self, facts: list[Fact]) -> list[Fact]:
         """Those of the facts that state the condition, or one of the two of a composite."""
@@ -290,7 +322,7 @@ def _requirements(case: _Case) -> Iterator[str]:
     else:
         yield from _lacks(case, "reference", case.lacking)
     if row["kind"] == "change_attribute":
-        yield from _excludes(case, "reference")
+        yield from _excludes(case, "reference", case.lacking)
 
     text = case.counting("text_distractor")
     whole = "names the condition's object" if case.genecis else "states the condition of something else"
@@ -298,9 +330,16 @@ def _requirements(case: _Case) -> Iterator[str]:
     yield from _lacks(case, "text_distractor", [(subject, None)])
     if "image_distractor" not in images:
         return
-    yield from _lacks(case, "image_distractor", case.lacking)
+    contradicted = case.contradicted
+    if len(contradicted) < len(case.lacking):
+        facts = [fact for fact in images["image_distractor"].facts if case.about_subject(fact)]
+        yield _verdict(
+            len(contradicted) == 1,
+            f"the image distractor satisfies one of the two conditions: {_listed(case.stating(facts))}",
+        )
+    yield from _lacks(case, "image_distractor", contradicted)
     if row["contradiction"] == "exclusive value":
-        yield from _excludes(case, "image_distractor")
+        yield from _excludes(case, "image_distractor", contradicted)
     elif row["contradiction"] == "other object":
         stated = case.counting("image_distractor")
         others = [fact for fact in stated if fact not in case.stating(stated)]
@@ -326,9 +365,9 @@ def _lacks(case: _Case, role: str, lacking: list[tuple[str, str | None]]) -> Ite
     yield f"         values stated: {', '.join(image.values) or 'none'}"
 
 
-def _excludes(case: _Case, role: str) -> Iterator[str]:
+def _excludes(case: _Case, role: str, lacking: list[tuple[str, str | None]]) -> Iterator[str]:
     """That an image's subject has a value that excludes the condition's."""
-    for value, axis in case.lacking:
+    for value, axis in lacking:
         others = [fact for fact in case.counting(role) if fact.attribute is not None]
         good = any(
             fact.axis == axis and exclusive.exclusive(axis or "", value, fact.attribute or "") for fact in others
@@ -341,9 +380,9 @@ def _filters(case: _Case) -> Iterator[str]:
     settings = case.settings
     facts = list(dict.fromkeys(fact for role in case.images for fact in case.counting(role)))
     yield _verdict(case.row["kind"] in settings["kinds"], f"kinds: {case.row['kind']} is mined")
-    axes = sorted({str(fact.axis) for fact in facts if fact.attribute is not None})
-    if axes:
-        yield _verdict(set(axes) <= set(settings["axes"]), f"axes: {', '.join(axes)}")
+    on = sorted({str(fact.axis) for fact in facts if fact.attribute is not None})
+    if on:
+        yield _verdict(set(on) <= set(settings["axes"]), f"axes: {', '.join(on)}")
     itself = [fact for fact in facts if fact.object is not None and _same(fact.subject, fact.object)]
     yield _verdict(not itself, "relates_to_itself: " + (_listed(itself) if itself else "no fact does"))
     if settings["visible_only"]:
@@ -351,11 +390,12 @@ def _filters(case: _Case) -> Iterator[str]:
         yield _verdict(
             not bad,
             "visible_only: "
-            + (_listed(bad) if bad else "no fact is about the picture or tells of a part that all such things have"),
+            + (_listed(bad) if bad else "no fact is about the picture, or tells what every or no such thing shows"),
         )
     else:
         yield "  -    visible_only: off"
     yield from _concreteness(case, facts)
+    yield from _visual(case, facts)
     least = settings["min_confidence"]
     known = ", ".join(f"{fact} {fact.confidence:.2f}" for fact in facts if fact.confidence is not None)
     yield (
@@ -369,9 +409,30 @@ def _filters(case: _Case) -> Iterator[str]:
 
 
 def _invisible(fact: Fact) -> bool:
-    picture = visible.about_the_picture(pa.array(fact.things)).any()
-    inherent = fact.object is not None and visible.inherent(pa.array([fact.predicate]), pa.array([fact.object])).any()
-    return bool(picture or inherent)
+    said = (pa.array([name], pa.string()) for name in (fact.subject, fact.predicate, fact.object))
+    bad = any(mask.any() for mask in visible.unseen(*said).values())
+    return bad or bool(visible.lookalike(pa.array([fact.attribute], pa.string())).any())
+
+
+def _words_of(facts: list[Fact]) -> list[str]:
+    """What the facts say of their subjects."""
+    return list(dict.fromkeys(str(fact.object if fact.attribute is None else fact.attribute) for fact in facts))
+
+
+def _visual(case: _Case, facts: list[Fact]) -> Iterator[str]:
+    """Visual strength of what the facts say, and how open the axis of their values is."""
+    words, values = _words_of(facts), _words_of([fact for fact in facts if fact.attribute is not None])
+    strength = visual.visual_strength(pa.array(words, pa.string())).tolist()
+    doubt = axes.axis_ambiguity(pa.array(values, pa.string())).tolist()
+    least, most = case.settings["min_visual_strength"], case.settings["max_ambiguity"]
+    said = ", ".join(f"{word} {'unrated' if np.isnan(found) else f'{found:.2f}'}"
+                     for word, found in zip(words, strength, strict=True))  # fmt: skip
+    good = all(np.isnan(found) or found >= least for found in strength)
+    yield (_verdict(good, f"min_visual_strength {least:g}, unrated words pass: {said}", asked=not case.genecis)
+           if least > 0 else f"  -    min_visual_strength: off; {said}")  # fmt: skip
+    if values:
+        said = ", ".join(f"{value} {bits:.2f}" for value, bits in zip(values, doubt, strict=True))
+        yield _verdict(max(doubt) <= most, f"max_ambiguity {most:g}: {said}", asked=not case.genecis)
 
 
 def _concreteness(case: _Case, facts: list[Fact]) -> Iterator[str]:
@@ -430,6 +491,10 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: str) -> list
     cursor = connection.execute(sql, list(values))
     names = [column[0] for column in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _is_a(name: str | None, kind: str) -> bool:
+    return name is not None and hierarchy.is_a(name, kind)
 
 
 def _same(name: str | None, other: str | None) -> bool:

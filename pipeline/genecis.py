@@ -11,6 +11,9 @@ The draws are independent, so they may be made in parallel: each partition of su
 multinomial draw over the partitions' weights.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pyarrow as pa
 
@@ -44,10 +47,19 @@ PAIRS = pa.schema(
 )
 
 
-def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table, dict[str, pa.Array]]:
-    """Every relation fact of a part (schema :data:`ROWS`), and the row numbers rejected for each reason."""
+def mineable(
+    facts: pa.Table, part: int, config: MiningConfig, unfit: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> tuple[pa.Table, dict[str, pa.Array]]:
+    """Every relation fact of a part (schema :data:`ROWS`), and the row numbers rejected for each reason.
+
+    Args:
+        unfit: facts that their pictures do not bear out, bool arrays by reject reason.
+    """
     relation = codes(facts["kind"].combine_chunks()) == hash64(["relation"])[0]
-    kept = np.flatnonzero(relation)
+    fits = relation.copy()
+    for mask in unfit.values():
+        fits &= ~mask
+    kept = np.flatnonzero(fits)
     relations = facts.take(pa.array(kept))
     images = relations["image_key"].to_numpy()
     subject, object_ = relations["subject"].combine_chunks(), relations["object"].combine_chunks()
@@ -65,8 +77,9 @@ def mineable(facts: pa.Table, part: int, config: MiningConfig) -> tuple[pa.Table
         },
         schema=ROWS,
     )
-    rejected = np.flatnonzero(~relation)
-    return rows, {"kind_not_mined": pa.array(rejected)} if len(rejected) else {}
+    reasons = {"kind_not_mined": ~relation} | {reason: mask & relation for reason, mask in unfit.items()}
+    rejects = {reason: pa.array(np.flatnonzero(mask)) for reason, mask in reasons.items()}
+    return rows, {reason: found for reason, found in rejects.items() if len(found)}
 
 
 def index_subjects(rows: pa.Table) -> dict[str, np.ndarray]:

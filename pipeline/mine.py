@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters import fit
+from filters.fit import Thresholds
 from pipeline import candidates, contrasts, genecis
 from pipeline.config import MiningConfig
 from pipeline.numbers import mix
@@ -28,12 +30,13 @@ _REPETITIVE = ("kind", "subject", "predicate", "object", "attribute", "axis", "s
 class IndexFacts(beam.PTransform):
     """First pipeline: facts to the index that draws are made from, one .npz a part."""
 
-    def __init__(self, store: Store, step: str, config: MiningConfig) -> None:
+    def __init__(self, store: Store, step: str, config: MiningConfig, thresholds: Thresholds) -> None:
         super().__init__()
-        self._store, self._step, self._config = store, step, config
+        self._store, self._step, self._config, self._thresholds = store, step, config, thresholds
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         store, step, config, partitions = self._store, self._step, self._config, self._config.partitions
+        thresholds = self._thresholds
 
         def counted(part: int) -> None:
             receipt = store.receipt(facts_step(step), part)
@@ -44,7 +47,7 @@ class IndexFacts(beam.PTransform):
             pipeline
             | "Parts" >> beam.Create(range(partitions), reshuffle=False)
             | "SpreadParts" >> beam.Reshuffle()
-            | "CodeFacts" >> Route(lambda part: code_facts(store, step, part, config), counted)
+            | "CodeFacts" >> Route(lambda part: code_facts(store, step, part, config, thresholds), counted)
         )
         if config.sampler == "genecis":
             # Subjects and objects share one shuffle: parts 0..P-1 are the subjects', P..2P-1 the objects'.
@@ -71,13 +74,22 @@ class DrawTriplets(beam.PTransform):
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         store, index_step, config, levels = self._store, self._index_step, self._config, self._levels
-        return (
+        draws = (
             pipeline
             | "Parts" >> beam.Create(range(config.partitions), reshuffle=False)
             | "SpreadParts" >> beam.Reshuffle()
             | "Draw" >> Route(lambda part: route_draws(store.read_arrays(_index(index_step, part)), levels, config))
-            | "ByTriplet" >> GroupParts(config.partitions)
-            | "WriteDraws" >> beam.ParDo(_WriteDraws(store, self._step, distinct=True))
+        )
+        if config.caps_subjects:
+            draws = (
+                draws
+                | "BySubject" >> GroupParts(config.partitions)
+                | "CapSubjects" >> Route(lambda group: route_capped(group[1], config))
+            )
+        return (
+            draws
+            | "ByTarget" >> GroupParts(config.partitions)
+            | "WriteDraws" >> beam.ParDo(_WriteDraws(store, self._step, config))
         )
 
 
@@ -110,7 +122,8 @@ class DrawGenecis(beam.PTransform):
             generator = np.random.default_rng([config.seed, round_, 1, part])
             index = store.read_arrays(_index(index_step, config.partitions + part))
             drawn = genecis.draw_text_distractors(join(batches, genecis.PAIRS), index, config, generator)
-            yield from _by_key(drawn, config)
+            draws = _draws(drawn)
+            yield from split(draws, _part(draws["key"].to_numpy(), config))
 
         return (
             pipeline
@@ -120,16 +133,19 @@ class DrawGenecis(beam.PTransform):
             | "ByObject" >> GroupParts(config.partitions)
             | "DrawTextDistractors" >> Route(texts)
             | "ByTriplet" >> GroupParts(config.partitions)
-            | "WriteDraws" >> beam.ParDo(_WriteDraws(store, self._step, distinct=False))
+            | "WriteDraws" >> beam.ParDo(_WriteDraws(store, self._step, config))
         )
 
 
-def code_facts(store: Store, step: str, part: int, config: MiningConfig) -> Iterator[Routed]:
+def code_facts(store: Store, step: str, part: int, config: MiningConfig, thresholds: Thresholds) -> Iterator[Routed]:
     """Code the facts of a part, write the rejected ones, and route the rest to where they are indexed."""
     name = part_name(part, config.partitions)
     facts = store.read_table(f"facts/{name}.parquet", _COLUMNS, dictionary=_REPETITIVE)
     miner = genecis if config.sampler == "genecis" else candidates
-    rows, rejected = miner.mineable(facts, part, config)
+    unfit = {}
+    if thresholds != Thresholds():
+        unfit = fit.unfit(store.read_table(f"scores/{name}.parquet"), facts["source"], thresholds)
+    rows, rejected = miner.mineable(facts, part, config, unfit)
     rejects = pa.concat_tables(
         [
             REJECTS.empty_table(),
@@ -162,23 +178,42 @@ def route_text_distractors(batches: Iterable[Batch], config: MiningConfig) -> It
 
 
 def route_draws(index: dict[str, np.ndarray], levels: dict[str, float], config: MiningConfig) -> Iterator[Routed]:
-    """The draws of one part of subjects, spread over the output's shards."""
-    yield from _by_key(contrasts.draw(index, levels, config), config)
+    """The draws of one part of subjects, to where they are capped: by subject, or by target at once."""
+    draws = _draws(contrasts.draw(index, levels, config))
+    by = "subject" if config.caps_subjects else "target_image"
+    yield from split(draws, _part(draws[by].to_numpy(), config))
+
+
+def route_capped(batches: Iterable[Batch], config: MiningConfig) -> Iterator[Routed]:
+    """All draws of some subjects, those marked that are beyond a cap, to the shards of their targets."""
+    draws = join(batches, DRAWS)
+    over = pa.array(contrasts.over_caps(draws, config))
+    draws = draws.set_column(draws.schema.get_field_index("over"), DRAWS.field("over"), over)
+    yield from split(draws, _part(draws["target_image"].to_numpy(), config))
 
 
 _ORDER = ("key", "reference", "target", "target_second", "text_distractor", "image_distractor")
 
 
-def collect_draws(draws: pa.Table, *, distinct: bool) -> pa.Table:
-    """The draws of one shard in their order, which no arrival order can change; repeats are dropped if asked.
+def collect_draws(draws: pa.Table, config: MiningConfig) -> pa.Table:
+    """The draws of one shard in their order, which no arrival order can change.
 
-    Two facts of one image can make the same triplet for two subjects ("man in suit", "person in suit").
+    The facts sampler's are without repeats (two facts of one image can make the same triplet for two subjects: "man in
+    suit", "person in suit") and within the caps; all draws of a target image are in one shard.
     """
+    if config.sampler != "genecis" and config.caps_subjects:
+        draws = draws.filter(pc.invert(draws["over"]))
     order = np.lexsort([draws[name].fill_null(-1).to_numpy() for name in reversed(_ORDER)])
     draws = draws.take(pa.array(order))
-    if distinct and len(draws):
-        keys = draws["key"].to_numpy()
-        draws = draws.filter(pa.array(np.concatenate([[True], keys[1:] != keys[:-1]])))
+    if config.sampler == "genecis" or not len(draws):
+        return draws
+    keys = draws["key"].to_numpy()
+    draws = draws.filter(pa.array(np.concatenate([[True], keys[1:] != keys[:-1]])))
+    if config.max_per_image is not None:
+        keys, *names = (draws[name].to_numpy() for name in ("key", "kind", "target_image"))
+        kept = np.ones(len(draws), bool)
+        kept[contrasts.beyond(config.max_per_image, config.seed, keys, *names)] = False
+        draws = draws.filter(pa.array(kept))
     return draws
 
 
@@ -199,10 +234,9 @@ def _part(groups: np.ndarray, config: MiningConfig) -> np.ndarray:
     return (mix(groups) % np.uint64(config.partitions)).astype(np.int64)
 
 
-def _by_key(drawn: dict[str, np.ndarray], config: MiningConfig) -> Iterator[Routed]:
+def _draws(drawn: dict[str, np.ndarray]) -> pa.Table:
     columns = {name: drawn.get(name, pa.nulls(len(drawn["key"]), DRAWS.field(name).type)) for name in DRAWS.names}
-    table = pa.table(columns | {"key": drawn["key"].view(np.int64)}, schema=DRAWS)
-    yield from split(table, _part(table["key"].to_numpy(), config))
+    return pa.table(columns | {"key": drawn["key"].view(np.int64)}, schema=DRAWS)
 
 
 class _IndexRelations(PartDoFn):
@@ -239,15 +273,15 @@ class _IndexGenecis(PartDoFn):
 
 
 class _WriteDraws(PartDoFn):
-    def __init__(self, store: Store, step: str, *, distinct: bool) -> None:
+    def __init__(self, store: Store, step: str, config: MiningConfig) -> None:
         super().__init__(store, step)
-        self._distinct = distinct
+        self._config = config
 
     def work(self, part: int, batches: Iterable[Batch]) -> Receipt:
         drawn = join(batches, DRAWS)
-        draws = collect_draws(drawn, distinct=self._distinct)
+        draws = collect_draws(drawn, self._config)
         self.store.write_table(draws_path(self.step, part), draws, DRAWS)
-        return Receipt(part, totals={"draws": [len(draws)], "repeats": [len(drawn) - len(draws)]})
+        return Receipt(part, totals={"draws": [len(draws)], "dropped": [len(drawn) - len(draws)]})
 
 
 def _statements(facts: pa.Table) -> pa.Array:

@@ -9,11 +9,25 @@ from importlib.metadata import version
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import parsers.registry
+from downstream import command_train, evaluate, search
 from parsers import drawing
-from pipeline import explain, inspect, query, report
-from pipeline.config import KINDS, PRESETS, ConfigError, MiningConfig, load, preset, with_kinds
+from pipeline import calibrate, explain, fetch, inspect, pack, query, report
+from pipeline.config import (
+    KINDS,
+    PRECISIONS,
+    PRESETS,
+    ConfigError,
+    MiningConfig,
+    ScoreConfig,
+    load,
+    preset,
+    with_kinds,
+)  # fmt: skip
 from pipeline.readers import FORMATS
 from pipeline.runner import UsageError, parse_beam_options, unknown_argument
+from pipeline.spark import SparkOptions
+from pipeline.wording import Templates
+from toyworld import command as toyworld_command
 
 DESCRIPTION = """\
 Turn captioned images into conditional triplets: reference image, text condition, target image, hard negatives.
@@ -51,10 +65,19 @@ def parse_arguments(arguments: Sequence[str] | None) -> tuple[argparse.Namespace
         raise UsageError(f"{unknown_argument(rest[0], given.own_options)} {_see_help(f'facetmine {given.command}')}")
     if given.command == "parse":
         _check_parse(given)
+    if given.command in ("run", "score"):
+        _check_scoring(given)
     try:
         return given, parse_beam_options(rest, given.own_options)
     except UsageError as error:
         raise UsageError(f"{error} {_see_help(f'facetmine {given.command}')}") from None
+
+
+def spark_options(given: argparse.Namespace) -> SparkOptions | None:
+    """What the command line says of Spark; None where Beam's runner is to do the work."""
+    if given.engine != "spark":
+        return None
+    return SparkOptions(given.spark_master, given.spark_archive, tuple(given.spark_conf or ()))
 
 
 def mining_config(given: argparse.Namespace) -> MiningConfig:
@@ -70,6 +93,50 @@ def mining_config(given: argparse.Namespace) -> MiningConfig:
     except ConfigError as error:
         raise UsageError(str(error)) from None
     return dataclasses.replace(config, seed=given.seed, split=given.split, triplets=given.triplets)
+
+
+def score_config(given: argparse.Namespace) -> ScoreConfig | None:
+    """Settings of stage score; None where no images are given."""
+    if not (given.images or given.image_embeddings):
+        return None
+    return ScoreConfig(
+        images=tuple(given.images or ()),
+        image_embeddings=given.image_embeddings,
+        model=given.clip_model,
+        pretrained=given.clip_pretrained,
+        device=given.clip_device,
+        precision=given.clip_precision,
+        batch=given.clip_batch_size,
+        accelerator=given.clip_accelerator,
+        relation_template=given.relation_template,
+        attribute_template=given.attribute_template,
+    )
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("engine")
+    group.add_argument(
+        "--engine", choices=["beam", "spark"], default="beam",
+        help="beam: the Beam runner of --runner; spark: Spark natively, without Beam's runners (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--spark-master", metavar="URL",
+        help="local[2], spark://HOST:7077, yarn, k8s://... (default: that of spark-submit, else local[*])",
+    )  # fmt: skip
+    group.add_argument(
+        "--spark-archive", metavar="FILE.tar.gz",
+        help="what `facetmine pack` has built: dependencies for executors that do not have them",
+    )  # fmt: skip
+    group.add_argument(
+        "--spark-conf", action="append", type=_setting, metavar="NAME=VALUE", help="a setting of Spark; may be repeated"
+    )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as spark.executor.memory=4g")
+    return name, value
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", "All stages: captions to triplets.", beam=True)
     _add_input(run, required=True)
     _add_parser(run)
+    _add_scoring(run, required=False)
     _add_mining(run)
     _add_output(run)
     read = command("read", "Stage read: caption files to the captions table.", beam=True)
@@ -107,6 +175,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_parser(parse)
     _add_sentence(parse)
     _add_output(parse, required=False)
+    score = command("score", "Stage score: how well the images fit the captions and facts of OUT, by CLIP.", beam=True)
+    _add_scoring(score, required=True)
+    _add_output(score)
     mine = command("mine", "Stages mine and write: the facts of OUT to triplets, as often as you like.", beam=True)
     _add_mining(mine)
     _add_output(mine)
@@ -119,6 +190,19 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_arguments(command("inspect", "What OUT holds: stages, counts, sample triplets.", beam=False))
     report.add_arguments(command("report", "Counts, coverage, balance and bias of OUT, into OUT/report.", beam=False))
     explain.add_arguments(command("explain", "Why a triplet of OUT was made, and what each filter said.", beam=False))
+    calibrate.add_arguments(
+        command("calibrate", "How many captions of OUT are wrong, and thresholds that leave few of them.", beam=False)
+    )
+    fetch.add_arguments(command("fetch", "The images of a caption list with URLs, as WebDataset shards.", beam=False))
+    toyworld_command.add_arguments(
+        command("toyworld", "Rendered pictures with captions, of which everything is known.", beam=False)
+    )
+    command_train.add_arguments(command("train", "A Combiner from the triplets of OUT.", beam=False))
+    evaluate.add_arguments(
+        command("evaluate", "How well models find what a picture and a condition ask for.", beam=False)
+    )
+    search.add_arguments(command("search", "Pictures of a folder that a picture and a condition ask for.", beam=False))
+    pack.add_arguments(command("pack", "An archive of facetmine and its dependencies, for Spark.", beam=False))
     for sub in commands.choices.values():
         sub.set_defaults(own_options=list(sub._option_string_actions))
     return parser
@@ -132,6 +216,7 @@ def _add_output(parser: argparse.ArgumentParser, default: str | None = None, *, 
     )  # fmt: skip
     group.add_argument("--force", action="store_true", help="redo finished stages, and replace another run in OUT")
     group.add_argument("--verbose", action="store_true", help="show the runner's log, and the traceback of a failure")
+    _add_engine(parser)
 
 
 def _add_input(parser: argparse.ArgumentParser, *, required: bool) -> None:
@@ -156,6 +241,61 @@ def _add_parser(parser: argparse.ArgumentParser) -> None:
         "--parser", default="default", choices=["default", *sorted(parsers.registry.PARSERS)],
         help="scene-graph parser (default: %(default)s)",
     )  # fmt: skip
+
+
+def _add_scoring(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    group = parser.add_argument_group("scoring with images")
+    source = group.add_mutually_exclusive_group(required=required)
+    source.add_argument(
+        "--images", nargs="+", action="extend", metavar="PATH",
+        help="WebDataset tars, folders or Parquet files that hold the images, or globs of them",
+    )  # fmt: skip
+    source.add_argument(
+        "--image-embeddings", metavar="FOLDER",
+        help="embeddings of the images instead, as `clip-retrieval inference` writes them",
+    )  # fmt: skip
+    group.add_argument(
+        "--clip-model", required=required, metavar="MODEL",
+        help="open_clip architecture (ViT-B-32), model folder, hf-hub:ORG/NAME, or toyworld",
+    )  # fmt: skip
+    group.add_argument(
+        "--clip-pretrained", metavar="WEIGHTS", help="of an architecture: open_clip's tag, a file or a folder"
+    )
+    group.add_argument(
+        "--clip-batch-size", type=_whole(1, 1 << 16), metavar="N",
+        help="images encoded at a time (default: 32 on a CPU, else what there is memory for)",
+    )  # fmt: skip
+    group.add_argument(
+        "--clip-precision", choices=PRECISIONS, help="of the matrix products (default: fp16 on CUDA, else fp32)"
+    )
+    group.add_argument(
+        "--clip-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)"
+    )
+    group.add_argument(
+        "--clip-accelerator", metavar="HINT",
+        help="for runners that start machines: Beam's resource hint, such as "
+        "'type:nvidia-l4;count:1;install-nvidia-driver'",
+    )  # fmt: skip
+    told = Templates()
+    for kind in ("relation", "attribute"):
+        default = getattr(told, kind)
+        group.add_argument(
+            f"--{kind}-template", metavar="TEXT", default=default,
+            help=f"how {kind} facts are put (default: {default!r})",
+        )  # fmt: skip
+
+
+def _check_scoring(given: argparse.Namespace) -> None:
+    """Images and a model go together.
+
+    Raises:
+        UsageError: one is given without the other.
+    """
+    help_line = _see_help(f"facetmine {given.command}")
+    if (given.images or given.image_embeddings) and given.clip_model is None:
+        raise UsageError(f"--images and --image-embeddings need a model: give --clip-model too {help_line}")
+    if given.clip_model is not None and not (given.images or given.image_embeddings):
+        raise UsageError(f"--clip-model needs images: give --images or --image-embeddings too {help_line}")
 
 
 def _add_sentence(parser: argparse.ArgumentParser) -> None:

@@ -81,6 +81,7 @@ SECTIONS = (
     Section("rejects", "What was removed"),
     Section("reject_examples", "Examples of what was removed", 3, ("stage", "reason")),
     Section("histograms", "Measures", None, (), _HISTOGRAMS),
+    Section("fit_histograms", "How pictures fit"),
 )
 """The tables of a report, in the order of the page."""
 
@@ -128,19 +129,10 @@ def write_report(connection: duckdb.DuckDBPyConnection, manifest: Manifest, stor
                 f"COPY (FROM report.{section.table}) TO '{_escaped(str(path))}' (FORMAT parquet, COMPRESSION zstd)"
             )
             page.append(_section(connection, section, path))
-            _put(store, path, f"{FOLDER}/{path.name}")
+            store.write_bytes(f"{FOLDER}/{path.name}", path.read_bytes())
         summary = _summary(connection, Path(folder))
     store.write_bytes(PAGE, "\n".join([*page, ""]).encode())
     return "\n".join([f"{store.root}/{PAGE}: the page; {len(SECTIONS)} tables beside it", *summary])
-
-
-def _put(store: Store, path: Path, relative: str) -> None:
-    """Copy a file into the dataset, where it appears under its name when it is whole."""
-    filesystem, target = store.filesystem, store.path(relative)
-    filesystem.makedirs(store.path(FOLDER), exist_ok=True)
-    temporary = store.path(f"{FOLDER}/.{path.name}.tmp")
-    filesystem.put_file(str(path), temporary)
-    filesystem.mv(temporary, target)
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection) -> None:

@@ -410,3 +410,65 @@ COMMENT ON VIEW report.histograms IS
 'subject''s images that satisfy the condition, so what is true of nearly all tells little. concreteness: mean of the '
 'things named, 1 to 5. visual_strength: how much the condition is seen, 0 to 5. confidence: of the parser, the lower '
 'of reference and target. ambiguity: bits of doubt about the axis of the condition''s value.';
+
+CREATE VIEW scored AS
+WITH rejected AS (SELECT DISTINCT stage, reason, image_id, source, caption_index, detail FROM rejects),
+-- The rows of scores are those of facts, in their order.
+stated AS (
+    SELECT
+        facts.image_id, facts.image_key, facts.source, facts.caption_index, caption_score, fact_score,
+        concat_ws(' ', subject, coalesce(predicate, 'is'), coalesce(object, attribute, '')) AS detail
+    FROM facts POSITIONAL JOIN scores
+),
+captions_scored AS (
+    SELECT DISTINCT image_id, image_key, source, caption_index, caption_score
+    FROM stated WHERE caption_score IS NOT NULL
+),
+drawn AS (
+    SELECT target_score, reference_score, text_distractor_score, image_distractor_score, true AS kept FROM triplets
+    UNION ALL
+    SELECT
+        TRY_CAST(regexp_extract(detail, '(?:^|, )target ([-.\d]+)', 1) AS FLOAT),
+        TRY_CAST(regexp_extract(detail, '(?:^|, )reference ([-.\d]+)', 1) AS FLOAT),
+        TRY_CAST(regexp_extract(detail, '(?:^|, )own ([-.\d]+)', 1) AS FLOAT),
+        TRY_CAST(regexp_extract(detail, '(?:^|, )image distractor ([-.\d]+)', 1) AS FLOAT),
+        false
+    FROM rejects WHERE stage = 'write'
+)
+SELECT 1 AS place, 'caption_score' AS score, caption_score::DOUBLE AS number,
+       (image_id, source, caption_index) NOT IN (
+           SELECT (image_id, source, caption_index) FROM rejected WHERE reason = 'does_not_fit_caption'
+       ) AS kept
+FROM captions_scored
+UNION ALL
+SELECT 2, 'fact_score', fact_score,
+       (image_id, source, caption_index, detail) NOT IN (
+           SELECT (image_id, source, caption_index, detail) FROM rejected
+           WHERE reason IN ('does_not_fit_caption', 'not_in_picture')
+       )
+FROM stated WHERE fact_score IS NOT NULL
+UNION ALL
+SELECT 3, 'target_score', target_score, kept FROM drawn
+UNION ALL
+SELECT 4, 'reference_score', reference_score, kept FROM drawn
+UNION ALL
+SELECT 5, 'text_distractor_score', text_distractor_score, kept FROM drawn
+UNION ALL
+SELECT 6, 'image_distractor_score', image_distractor_score, kept FROM drawn;
+
+CREATE VIEW report.fit_histograms AS
+WITH binned AS (
+    SELECT place, score, kept, floor(round(number / 0.05, 5)) AS bin FROM scored WHERE number IS NOT NULL
+)
+SELECT
+    score, round(bin * 0.05, 2)::DOUBLE AS "from", round((bin + 1) * 0.05, 2)::DOUBLE AS "to",
+    count(*) FILTER (kept) AS kept, count(*) FILTER (NOT kept) AS dropped
+FROM binned
+GROUP BY place, score, bin
+ORDER BY place, bin;
+
+COMMENT ON VIEW report.fit_histograms IS
+'How well pictures and texts fit, by a CLIP model''s cosines, of what the filters on them kept and dropped. '
+'caption_score: of captions with their images. fact_score: of facts. The others are of triplets: target_score, '
+'reference_score and image_distractor_score of the target''s statement with the three images, text_distractor_score '
+'of the text distractor''s own statement. Empty where the images were not scored.';

@@ -95,12 +95,12 @@ class GroupParts(beam.PTransform):
 
     def __init__(self, partitions: int) -> None:
         super().__init__()
-        self._partitions = partitions
+        self.partitions = partitions
 
     def expand(self, pairs: beam.PCollection) -> beam.PCollection:
         every = (
             pairs.pipeline
-            | "EveryPartition" >> beam.Create(range(self._partitions), reshuffle=False)
+            | "EveryPartition" >> beam.Create(range(self.partitions), reshuffle=False)
             | "NoRows" >> Route(lambda number: [(number, Batch(_NOTHING))])
         )
         return (pairs, every) | beam.Flatten() | beam.GroupByKey()
@@ -119,10 +119,10 @@ class Route(beam.PTransform):
         self, function: Callable[[Any], Iterable[Routed]], counted: Callable[[int], None] = lambda _: None
     ) -> None:
         super().__init__()
-        self._work = _Route(function, counted)
+        self.work, self.counted = _Route(function, counted), counted
 
     def expand(self, elements: beam.PCollection) -> beam.PCollection:
-        return elements | beam.ParDo(self._work).with_output_types(Routed)
+        return elements | beam.ParDo(self.work).with_output_types(Routed)
 
 
 class _Route(beam.DoFn):

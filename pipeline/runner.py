@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
@@ -39,7 +40,9 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
 
 from pipeline import routing, shipping, worker
+from pipeline import spark as native
 from pipeline.store import StoreError
+from schemas.places import PlaceError
 
 Build = Callable[[beam.Pipeline], object]
 
@@ -96,15 +99,21 @@ class Runner:
     Attributes:
         options: Beam's options.
         verbose: keep the traceback of a failure, and show the logs of the processes that the runner starts.
+        spark: run on Spark natively, as it says, and not on Beam's runner.
         counters: Beam's counters of all pipelines so far, by name. DaskRunner has none.
     """
 
     options: PipelineOptions
     verbose: bool = False
+    spark: native.SparkOptions | None = None
     counters: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        self._session: Any = None
         self.name = runner_name(self.options)
+        if self.spark is not None:
+            self.name = "Spark"
+            return
         if self.name in (*LOCAL_RUNNERS, "DaskRunner"):
             return
         try:
@@ -126,6 +135,13 @@ class Runner:
             UsageError: what the runner needs is not there.
         """
         with contextlib.ExitStack() as stack:
+            if self.spark is not None:
+                try:
+                    self._session = stack.enter_context(native.session(self.spark, verbose=self.verbose))
+                except native.SparkError as error:
+                    raise UsageError(str(error)) from None
+                yield
+                return
             if self.name == "DaskRunner":
                 stack.enter_context(_dask_cluster(self.options, verbose=self.verbose))
             elif self.name == "PrismRunner" and not self.options.view_as(PortableOptions).job_endpoint:
@@ -140,6 +156,12 @@ class Runner:
     def is_embedded(self) -> bool:
         """Whether pipelines run in this process and in workers that end with it."""
         return self.name in LOCAL_RUNNERS
+
+    @property
+    def is_one_process(self) -> bool:
+        """Whether all work is done in this process, by one worker."""
+        direct = self.options.view_as(DirectOptions)
+        return self.is_embedded and direct.direct_running_mode == "in_memory" and direct.direct_num_workers == 1
 
     @property
     def _is_remote(self) -> bool:
@@ -172,6 +194,12 @@ class Runner:
         Raises:
             RunError: the pipeline failed.
         """
+        if self._session is not None:
+            try:
+                self.counters.update(native.run(self._session, label, build))
+            except Exception as error:
+                raise RunError(f"{label} failed: {explain(error)}") from (error if self.verbose else None)
+            return
         options = copy.deepcopy(self.options)  # runners write into them
         runner: str | PipelineRunner = self._given_name
         if self.name == "DaskRunner":  # which Beam does not know by its short name
@@ -214,7 +242,7 @@ def explain(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
             return _DISK_FULL
-        if isinstance(cause, StoreError):
+        if isinstance(cause, StoreError | PlaceError):
             return str(cause)
         if isinstance(cause, OSError) and cause.strerror and cause.filename:
             return f"{cause.filename}: {cause.strerror}"
@@ -225,7 +253,8 @@ def explain(error: BaseException) -> str:
     raised = re.findall(r"^\s*(?:[\w.]+\.)?(\w+(?:Error|Exception|Interrupt)): (.+)$", text, re.MULTILINE)
     if raised:
         name, said = raised[-1]
-        return f"{name}: {said.split(' [while running')[0]}"
+        said = said.split(" [while running")[0]
+        return said if name in (StoreError.__name__, PlaceError.__name__) else f"{name}: {said}"
     return f"{type(error).__name__}: {text.split(' [while running')[0].strip() or 'no message'}"
 
 

@@ -12,7 +12,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-MODULES = ("beam_runner", "pipeline", "parsers", "filters", "schemas")
+MODULES = (
+    "beam_runner", "pipeline", "parsers", "filters", "schemas", "images", "encoders", "toyworld", "downstream"
+)  # fmt: skip
 """facetmine's importable modules and packages: what a worker needs beside the dependencies."""
 
 
@@ -30,7 +32,7 @@ def build_wheel(folder: Path) -> Path:
     metadata = importlib.metadata.distribution("facetmine").read_text("METADATA") or (
         f"Metadata-Version: 2.1\nName: facetmine\nVersion: {version}\n"
     )
-    contents = {name: path.read_bytes() for name, path in _sources()}
+    contents = {name: path.read_bytes() for name, path in sources()}
     contents[f"{information}/METADATA"] = metadata.encode()
     contents[f"{information}/WHEEL"] = (
         b"Wheel-Version: 1.0\nGenerator: facetmine\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -92,7 +94,8 @@ def upload_to_dask(address: str | None, scheduler_file: str | None) -> None:
         client.register_plugin(ForWorkers())
 
 
-def _sources() -> Iterator[tuple[str, Path]]:
+def sources() -> Iterator[tuple[str, Path]]:
+    """The running facetmine's files, data and models among them, by their path in an installation."""
     for module in MODULES:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:

@@ -1,31 +1,32 @@
-"""Files of an output folder: whole or absent.
+"""Files of an output folder, local or in an object store: whole or absent.
 
-A file is written under a temporary name beside its place and renamed when it is complete, so that nothing partial ever
-stands under a final name. A part of a stage counts only once its receipt does: a small JSON file, written after the
-part's files, that names them with rows, bytes and checksum. A second run takes every part whose receipt it finds.
+Nothing partial ever stands under a final name (schemas.places). A part of a stage counts only once its receipt does: a
+small JSON file, written after the part's files, that names them with rows, bytes and checksum. A second run takes every
+part whose receipt it finds. Whatever else lies in the folder, such as what a killed worker had written before its
+receipt, counts for nothing.
 
-Paths go through fsspec, so an output may be on any file system it knows; only local folders are tried so far.
+A store answers a request in tens of milliseconds, so what concerns many files goes by one listing, or by many requests
+at a time.
 """
 
 import contextlib
 import hashlib
 import io
 import json
-import os
 import posixpath
-import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas import conform
+from schemas import conform, places
 from schemas.manifest import FileEntry
 
 ROWS_PER_ROW_GROUP = 1 << 16
@@ -35,6 +36,10 @@ COMPRESSION_LEVEL = 1
 
 STAGES = "_stages"
 """Folder of the stages' receipts and intermediate files; its name hides it from DuckDB's and Spark's globs."""
+
+_REQUESTS = 32
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class StoreError(Exception):
@@ -63,16 +68,19 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Store:
-    """An output folder, local path or fsspec URL."""
+    """An output folder, local path or fsspec URL. Its methods raise PlaceError where an object store fails."""
 
     root: str
 
     @cached_property
     def _place(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        return fsspec.core.url_to_fs(self.root)
+        return places.place(self.root)
 
     def path(self, relative: str) -> str:
         return posixpath.join(self._place[1], relative)
+
+    def url(self, relative: str) -> str:
+        return posixpath.join(self.root, relative)
 
     @property
     def filesystem(self) -> fsspec.AbstractFileSystem:
@@ -80,15 +88,18 @@ class Store:
 
     @property
     def is_local(self) -> bool:
-        return isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem)
+        return places.is_local(self.filesystem)
 
     def exists(self, relative: str = "") -> bool:
-        return bool(self.filesystem.exists(self.path(relative)))
+        with places.telling(self.root):
+            return bool(self.filesystem.exists(self.path(relative)))
 
     def names(self, folder: str = "") -> list[str]:
         """Names of what a folder holds, sorted; of a missing folder none."""
-        with contextlib.suppress(FileNotFoundError):
-            return sorted(posixpath.basename(path.rstrip("/")) for path in self.filesystem.ls(self.path(folder), False))
+        with contextlib.suppress(FileNotFoundError), places.telling(self.url(folder)):
+            place = self.path(folder).rstrip("/")
+            found = (path.rstrip("/") for path in self.filesystem.ls(place, False))
+            return sorted(posixpath.basename(path) for path in found if path != place)  # some list an empty folder so
         return []
 
     def write_bytes(self, relative: str, content: bytes | memoryview) -> None:
@@ -97,22 +108,7 @@ class Store:
         Raises:
             OSError: it cannot be written; nothing stands under its name that did not before.
         """
-        path = self.path(relative)
-        if not self.is_local:
-            with self.filesystem.open(path, "wb") as file:  # an object appears only when it is complete
-                file.write(content)
-            return
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(path).parent / f".{posixpath.basename(path)}.{uuid.uuid4().hex}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        places.write_whole(self.url(relative), content)
 
     def write_table(self, relative: str, table: pa.Table, schema: pa.Schema) -> FileEntry:
         """Write a Parquet file of that schema (see :func:`schemas.conform`) and say what was written."""
@@ -138,7 +134,7 @@ class Store:
             dictionary: columns to give as dictionary arrays (``entities.list.element`` names a list's values), which
                 is several times faster where values repeat and the reader works on distinct values.
         """
-        with self.filesystem.open(self.path(relative), "rb") as file:
+        with self._open(relative) as file:
             return pq.read_table(file, columns=columns and list(columns), read_dictionary=list(dictionary))
 
     def write_arrays(self, relative: str, arrays: dict[str, np.ndarray]) -> None:
@@ -148,8 +144,14 @@ class Store:
         self.write_bytes(relative, sink.getbuffer())
 
     def read_arrays(self, relative: str) -> dict[str, np.ndarray]:
-        with self.filesystem.open(self.path(relative), "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with self._open(relative) as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
+
+    def _open(self, relative: str) -> IO[bytes]:
+        # From a store a part is had whole, in pieces at a time, sooner than column after column.
+        if self.is_local:
+            return Path(self.path(relative)).open("rb")
+        return io.BytesIO(places.read_whole(self.url(relative)))
 
     def write_json(self, relative: str, value: Any) -> None:
         self.write_bytes(relative, json.dumps(value, indent=1).encode())
@@ -157,7 +159,7 @@ class Store:
     def read_json(self, relative: str) -> Any:
         """The JSON value of a file; None where there is no such file or it is not JSON."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            return json.loads(self.filesystem.cat_file(self.path(relative)))
+            return json.loads(places.read_whole(self.url(relative)))
         return None
 
     def write_receipt(self, stage: str, receipt: Receipt) -> None:
@@ -165,12 +167,24 @@ class Store:
 
     def receipt(self, stage: str, part: int) -> Receipt | None:
         """The receipt of a part that is done and whose files are all there; else None."""
+        receipt = self._receipt(stage, part)
+        return receipt if receipt and all(self.has(entry) for entry in receipt.files) else None
+
+    def receipts(self, stage: str, parts: int) -> list[Receipt | None]:
+        """The same of parts 0 to ``parts - 1``, in few requests."""
+        written = set(self.receipts_written(stage))
+        there = [part for part in range(parts) if posixpath.basename(_receipt_path(stage, part)) in written]
+        found = dict(zip(there, self._together(lambda part: self._receipt(stage, part), there), strict=True))
+        lost = set(self.lost(entry for receipt in found.values() if receipt for entry in receipt.files))
+        whole = (found.get(part) for part in range(parts))
+        return [receipt if receipt and lost.isdisjoint(receipt.files) else None for receipt in whole]
+
+    def _receipt(self, stage: str, part: int) -> Receipt | None:
         value = self.read_json(_receipt_path(stage, part))
         if value is None:
             return None
         value["files"] = [FileEntry(**entry) for entry in value["files"]]
-        receipt = Receipt(**value)
-        return receipt if all(self.has(entry) for entry in receipt.files) else None
+        return Receipt(**value)
 
     def receipts_written(self, stage: str) -> list[str]:
         """Names of the receipts of a stage, whether or not their files are still there."""
@@ -178,21 +192,54 @@ class Store:
 
     def has(self, entry: FileEntry) -> bool:
         """Whether a file is there with the bytes it should have."""
-        try:
+        with contextlib.suppress(FileNotFoundError), places.telling(self.url(entry.path)):
             return bool(self.filesystem.size(self.path(entry.path)) == entry.bytes)
-        except FileNotFoundError:
-            return False
+        return False
 
-    def remove(self, relative: str) -> None:
-        """Remove a file or folder; nothing happens where there is none."""
-        with contextlib.suppress(FileNotFoundError):
-            self.filesystem.rm(self.path(relative), recursive=True)
+    def lost(self, entries: Iterable[FileEntry]) -> list[FileEntry]:
+        """Those of the files that are gone or have not the bytes they should have."""
+        if self.is_local:
+            return [entry for entry in entries if not self.has(entry)]
+        entries = list(entries)
+        sizes: dict[str, int] = {}
+        for folder in {posixpath.dirname(entry.path) for entry in entries}:
+            with contextlib.suppress(FileNotFoundError), places.telling(self.url(folder)):
+                for found in self.filesystem.ls(self.path(folder), True):
+                    sizes[found["name"].rstrip("/")] = found["size"]
+        return [entry for entry in entries if sizes.get(self.path(entry.path)) != entry.bytes]
+
+    def remove(self, *relatives: str) -> None:
+        """Remove files or folders; nothing happens where there is none."""
+        if self.is_local:
+            for relative in relatives:
+                with contextlib.suppress(FileNotFoundError):
+                    self.filesystem.rm(self.path(relative), recursive=True)
+            return
+        with places.telling(self.root):
+            for relative in relatives:
+                with contextlib.suppress(FileNotFoundError):
+                    if found := self.filesystem.find(self.path(relative)):
+                        self.filesystem.rm(found)
+
+    def remove_files(self, folder: str, names: Sequence[str]) -> None:
+        """Remove files of a folder that are there, in few requests."""
+        paths = [self.path(posixpath.join(folder, name)) for name in names]
+        if paths:
+            with contextlib.suppress(FileNotFoundError), places.telling(self.url(folder)):
+                self.filesystem.rm(paths)
 
     def remove_temporaries(self) -> None:
         """Remove what a killed run left half-written."""
         if self.is_local:
             for path in Path(self.path("")).rglob(".*.tmp"):
                 path.unlink(missing_ok=True)
+
+    def _together(self, call: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+        """The call's result for each item, with many requests under way at a time."""
+        if self.is_local or len(items) < 2:
+            return [call(item) for item in items]
+        with ThreadPoolExecutor(_REQUESTS) as threads:
+            return list(threads.map(call, items))
 
 
 def part_name(part: int, partitions: int) -> str:

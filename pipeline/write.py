@@ -13,14 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters import axes, concreteness, visual
+from filters.fit import Margins
+from filters.general import MOST, general_name
+from pipeline import crosscheck
 from pipeline.codes import codes
 from pipeline.config import KINDS, MiningConfig
+from pipeline.contrasts import CONTRADICTIONS
 from pipeline.mine import draws_path
 from pipeline.numbers import hexadecimal, mix
 from pipeline.parts import PartDoFn
+from pipeline.rejects import count_reasons
 from pipeline.routing import Batch, GroupParts, Route, Routed, join, split, split_sorted
 from pipeline.store import Receipt, Store, StoreError, part_name
-from schemas import DRAWS, FACTS, TRIPLETS
+from pipeline.wording import Templates
+from schemas import DRAWS, FACTS, REJECTS, TRIPLETS
 
 REQUESTS = pa.schema(
     [
@@ -37,6 +43,10 @@ _SAID_OF_ROLE = {
     "image_distractor": ("image_id", "source", "caption", "object", "attribute"),
 }
 ROLES = tuple(_SAID_OF_ROLE)
+_STATING = ("target", "target_second", "text_distractor")
+_SHOWING = ("reference", "text_distractor", "image_distractor")
+"""Roles whose statements are held against the images of others, and whose images are."""
+
 _SAID = ("image_id", "source", "caption", "subject", "predicate", "object", "attribute", "axis", "confidence")
 ANSWERS = pa.schema([FACTS.field(name) for name in (*_SAID, "image_key")]).append(pa.field("slot", pa.int64()))
 
@@ -49,24 +59,27 @@ class WriteTriplets(beam.PTransform):
     Args:
         draw_steps: where the draws are, a step for each round.
         keep: how many of its draws each shard writes.
+        templates: how the facts were put when their images were scored; None where they were not.
     """
 
     def __init__(
-        self, store: Store, draw_steps: Sequence[str], step: str, config: MiningConfig, keep: Sequence[int]
-    ) -> None:
+        self, store: Store, draw_steps: Sequence[str], step: str, config: MiningConfig, keep: Sequence[int],
+        templates: Templates | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._templates = templates
         self._draws = Draws(store, tuple(draw_steps), tuple(keep), config.seed)
         self._store, self._step, self._config = store, step, config
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        draws, store, partitions = self._draws, self._store, self._config.partitions
+        draws, store, partitions, templates = self._draws, self._store, self._config.partitions, self._templates
         return (
             pipeline
             | "Shards" >> beam.Create(range(partitions), reshuffle=False)
             | "SpreadShards" >> beam.Reshuffle()
             | "RequestFacts" >> Route(lambda shard: request_facts(draws.read(shard), shard))
             | "ByFactPart" >> GroupParts(partitions)
-            | "AnswerRequests" >> Route(lambda group: answer_requests(store, group[0], group[1], partitions))
+            | "AnswerRequests" >> Route(lambda group: answer_requests(store, group[0], group[1], partitions, templates))
             | "ByShard" >> GroupParts(partitions)
             | "WriteShard" >> beam.ParDo(_WriteShard(self._store, self._step, self._config, draws))
         )
@@ -103,14 +116,20 @@ def request_facts(draws: pa.Table, shard: int) -> Iterator[Routed]:
     yield from split(table, asked >> 32)
 
 
-def answer_requests(store: Store, part: int, batches: Iterable[Batch], partitions: int) -> Iterator[Routed]:
-    """Send what the requested facts of a part say to the shards that ask."""
+def answer_requests(
+    store: Store, part: int, batches: Iterable[Batch], partitions: int, templates: Templates | None = None
+) -> Iterator[Routed]:
+    """Send what the requested facts of a part say, and how it looks, to the shards that ask."""
     requests = join(batches, REQUESTS)
     if not len(requests):
         return
     facts = store.read_table(f"facts/{part_name(part, partitions)}.parquet", columns=[*_SAID, "image_key"])
     requests = requests.sort_by("shard")
     answers = facts.take(requests["row"]).append_column("slot", requests["slot"])
+    if templates is not None:
+        role = answers["slot"].to_numpy() % len(ROLES)
+        states, shows = (np.isin(role, [ROLES.index(name) for name in names]) for names in (_STATING, _SHOWING))
+        answers = crosscheck.with_scores(answers, requests["row"], states, shows, store, part, partitions, templates)
     yield from split_sorted(answers, requests["shard"].to_numpy())
 
 
@@ -125,7 +144,7 @@ def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.
     answers = answers.combine_chunks()
     of_role = dict(zip(ROLES, rows.T, strict=True))
     kinds = pa.DictionaryArray.from_arrays(draws["kind"].combine_chunks(), pa.array(KINDS))
-    condition, subject = _conditions(kinds, answers, of_role)
+    condition, subject, general = _conditions(kinds, draws["general"].combine_chunks(), answers, of_role)
     reference, target, text = (of_role[role] for role in ("reference", "target", "text_distractor"))
     image = answers["image_key"].to_numpy()
     parts = codes(kinds), codes(condition.dictionary_encode()), image[reference], image[target]
@@ -139,11 +158,15 @@ def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.
         "subject": subject,
         "split": pc.if_else(pc.equal(draws["split"], 0), "train", "val"),
         "prior": draws["prior"],
-        "contradiction": _contradiction(kinds, config),
+        "general": general,
+        "contradiction": pa.array(CONTRADICTIONS).take(draws["contradiction"].combine_chunks()),
         "confidence": _lowest_confidence(answers, np.stack([reference, target], axis=1)),
         "concreteness": _mean_concreteness(answers, np.stack([reference, target, text], axis=1), config),
         "visual_strength": pa.array(visual.visual_strength(condition), from_pandas=True).cast(pa.float32()),
     }
+    scored = crosscheck.SCORES if crosscheck.SCORES[0] in draws.column_names else ()
+    columns |= {name: draws[name] if name in scored else pa.nulls(len(draws), pa.float32())
+                for name in crosscheck.SCORES}  # fmt: skip
     columns = {name: column.take(pa.array(order)) for name, column in columns.items()}
     for role, found in of_role.items():
         found = found[order]
@@ -158,35 +181,49 @@ def triplets_of(draws: pa.Table, answers: pa.Table, config: MiningConfig) -> pa.
 
 
 def _conditions(
-    kinds: pa.DictionaryArray, answers: pa.Table, of_role: dict[str, np.ndarray]
-) -> tuple[pa.StringArray, pa.StringArray]:
-    """Condition and subject of every triplet as a person would put them."""
+    kinds: pa.DictionaryArray, levels: pa.Array, answers: pa.Table, of_role: dict[str, np.ndarray]
+) -> tuple[pa.StringArray, pa.StringArray, pa.StringArray]:
+    """Condition and subject of every triplet as a person would put them, and the general word in the condition."""
     said = {
         role: answers.select(["subject", "predicate", "object", "attribute", "axis"]).take(
             pa.array(of_role[role], mask=of_role[role] < 0)
         )
         for role in ("target", "target_second")
     }
-    first, second = (
-        pc.coalesce(pc.binary_join_element_wise(facts["predicate"], facts["object"], " "), facts["attribute"])
-        for facts in said.values()
-    )
     target, of_object = said["target"], _is_one_of(kinds, "change_object", "focus_object")
-    condition = pc.if_else(of_object, target["subject"], first)
+    composite = _is_one_of(kinds, "composite")
+    own = pc.if_else(of_object, target["subject"], pc.coalesce(target["object"], target["attribute"]))
+    own = pc.if_else(composite, pc.coalesce(said["target_second"]["object"], said["target_second"]["attribute"]), own)
+    general = _general(own, levels)
+    words = pc.coalesce(general, own)
+
+    second = pc.coalesce(_phrase(said["target_second"]["predicate"], words), words)
+    condition = pc.coalesce(_phrase(target["predicate"], words), words)
+    condition = pc.if_else(of_object, words, condition)
     condition = pc.if_else(_is_one_of(kinds, "focus_attribute"), target["axis"], condition)
-    both = pc.binary_join_element_wise(first, second, " and ")
-    condition = pc.if_else(_is_one_of(kinds, "composite"), both, condition)
+    both = pc.binary_join_element_wise(target["attribute"], second, " and ")
+    condition = pc.if_else(composite, both, condition)
     subject = pc.if_else(of_object, target["object"], target["subject"])
-    return condition.combine_chunks(), subject.combine_chunks()
+    return _chunk(condition), _chunk(subject), _chunk(general)
 
 
-def _contradiction(kinds: pa.DictionaryArray, config: MiningConfig) -> pa.Array:
-    """How the image distractor fails the condition, which follows from what it was drawn among."""
-    if config.sampler == "genecis":
-        return pa.nulls(len(kinds), pa.string())
-    exclusive = _is_one_of(kinds, "change_attribute", "focus_attribute")
-    other = pc.if_else(_is_one_of(kinds, "composite"), "silence", "other object")
-    return pc.if_else(exclusive, "exclusive value", other)
+def _phrase(predicate: pa.ChunkedArray, words: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(predicate, words, " ")
+
+
+def _chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _general(words: pa.ChunkedArray, levels: pa.Array) -> pa.Array:
+    """The more general words of the levels (filters.general); null at level 0, and where there is no level."""
+    words = _chunk(words).dictionary_encode()
+    general = pa.nulls(len(words), pa.string())
+    for level in range(1, MOST + 1):
+        names = pa.array([general_name(word, level) for word in words.dictionary.to_pylist()], pa.string())
+        at = pc.fill_null(pc.equal(levels, level), False)
+        general = pc.if_else(at, names.take(words.indices), general)
+    return general
 
 
 def _is_one_of(kinds: pa.DictionaryArray, *names: str) -> pa.BooleanArray:
@@ -216,8 +253,12 @@ class _WriteShard(PartDoFn):
 
     def work(self, part: int, batches: Iterable[Batch]) -> Receipt:
         draws = self._draws.read(part)
-        triplets = triplets_of(draws, join(batches, ANSWERS), self._config)
-        file = self.store.write_table(
-            f"triplets/{part_name(part, self._config.partitions)}.parquet", triplets, TRIPLETS
+        judged = crosscheck.judge(draws, join(batches, ANSWERS), ROLES, self._config.margins)
+        triplets = triplets_of(judged.draws, judged.answers, self._config)
+        name = part_name(part, self._config.partitions)
+        files = [self.store.write_table(f"triplets/{name}.parquet", triplets, TRIPLETS)]
+        if self._config.margins != Margins():
+            files.append(self.store.write_table(f"rejects/write-{name}.parquet", judged.rejects, REJECTS))
+        return Receipt(
+            part, rows_in=len(draws), rows_out=len(triplets), rejects=count_reasons(judged.rejects), files=files
         )
-        return Receipt(part, rows_in=len(draws), rows_out=len(triplets), files=[file])

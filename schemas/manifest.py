@@ -5,18 +5,15 @@ that it names: whatever else lies in the folders is left over from a run that di
 """
 
 import json
-import os
 import types
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Self
 
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
-
+from schemas import places
 from schemas.tables import VERSION
 
 MANIFEST_NAME = "manifest.json"
@@ -86,8 +83,8 @@ class Manifest:
             ManifestError: there is no dataset, it has no manifest, or one that this version cannot read.
         """
         try:
-            filesystem, root = url_to_fs(out)
-            text = filesystem.cat_file(f"{root}/{MANIFEST_NAME}").decode()
+            filesystem, root = places.place(out)
+            text = places.read_whole(f"{out.rstrip('/')}/{MANIFEST_NAME}").decode()
         except FileNotFoundError:
             if not filesystem.exists(root):
                 raise ManifestError(
@@ -101,6 +98,8 @@ class Manifest:
             raise ManifestError(f"{out} is a file. Give the folder that holds {MANIFEST_NAME}.") from None
         except UnicodeDecodeError as error:
             raise _not_a_manifest(out, error) from None
+        except places.PlaceError as error:
+            raise ManifestError(str(error)) from None
         except (OSError, ImportError, ValueError) as error:  # no permission, no network, unknown or absent protocol
             raise ManifestError(f"{out} cannot be read: {error}. Check the path and your access to it.") from None
         try:
@@ -112,22 +111,7 @@ class Manifest:
 
     def write(self, out: str) -> None:
         """Write the manifest into ``out`` at once: a reader sees the old one or the new one, never a part."""
-        data = self.to_json().encode()
-        filesystem, root = url_to_fs(out)
-        if not isinstance(filesystem, LocalFileSystem):
-            filesystem.pipe_file(f"{root}/{MANIFEST_NAME}", data)  # an object appears when its upload is complete
-            return
-        folder = Path(root)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{MANIFEST_NAME}.{os.getpid()}.tmp"
-        try:
-            with temporary.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(folder / MANIFEST_NAME)
-        finally:
-            temporary.unlink(missing_ok=True)
+        places.write_whole(f"{out.rstrip('/')}/{MANIFEST_NAME}", self.to_json().encode())
 
     def to_json(self) -> str:
         """The text of ``manifest.json``."""
@@ -161,7 +145,7 @@ class Manifest:
 
     def damage(self, out: str) -> dict[str, str]:
         """What is wrong with the files at ``out``, by path: those that are missing or have another size."""
-        filesystem, root = url_to_fs(out)
+        filesystem, root = places.place(out)
         sizes = {
             name.removeprefix(f"{root}/"): information["size"]
             for name, information in filesystem.find(root, detail=True).items()

@@ -96,6 +96,40 @@ FACTS = _schema(
     ],
 )
 
+_EMBEDDING = _field("embedding", pa.list_(pa.float16()), "vector of length 1; the model is in the manifest")
+
+IMAGE_EMBEDDINGS = _schema(
+    "image_embeddings",
+    "one row an image that a fact is of and that can be had",
+    [_CAPTION_COLUMNS[0], _IMAGE_KEY, _EMBEDDING],
+)
+
+TEXT_EMBEDDINGS = _schema(
+    "text_embeddings",
+    "one row a distinct text of a part: the captions of its facts, and the facts as sentences; each is encoded once "
+    "and stands in every part that has it",
+    [_field("text", pa.string(), "the caption or sentence"), _EMBEDDING],
+)
+
+SCORES = _schema(
+    "scores",
+    "one row a fact, in the order of the facts: how well its image fits",
+    [
+        *_CAPTION_COLUMNS[:3],
+        _field(
+            "caption_score", pa.float32(), "cosine of image and caption; null where there is no image", nullable=True
+        ),
+        _field("fact_score", pa.float32(), "cosine of image and fact as a sentence; the same", nullable=True),
+        _field(
+            "shuffled_caption_score",
+            pa.float32(),
+            "cosine of the caption with another image of the part, drawn by chance: how a wrong caption scores",
+            nullable=True,
+        ),
+        _field("shuffled_fact_score", pa.float32(), "the same of the fact", nullable=True),
+    ],
+)
+
 TRIPLETS = _schema(
     "triplets",
     "one row a conditional triplet: reference image, condition, target image, hard negatives",
@@ -123,6 +157,13 @@ TRIPLETS = _schema(
         _field("target_second_predicate", pa.string(), "composite: the second fact's predicate", nullable=True),
         _field("target_second_object", pa.string(), "composite: the second fact's object", nullable=True),
         _field("target_second_attribute", pa.string(), "composite: the second fact's attribute", nullable=True),
+        _field(
+            "general",
+            pa.string(),
+            "the more general word that the condition uses in place of the target's (second) object or attribute; null "
+            "where the condition says what the target's caption says",
+            nullable=True,
+        ),
         _field("axis", pa.string(), "axis of the condition, attribute kinds and composite only", nullable=True),
         _field(
             "text_distractor_id",
@@ -149,7 +190,8 @@ TRIPLETS = _schema(
             "contradiction",
             pa.string(),
             "how the image distractor fails the condition: 'exclusive value' (it states another value that excludes "
-            "the condition's), 'other object' (it states another object of the subject) or 'silence'",
+            "the condition's), 'other object' (it states another object of the subject) or 'silence'; of a composite "
+            "one of the two conditions, while it satisfies the other, or both by silence",
             nullable=True,
         ),
         _field("confidence", pa.float32(), "lowest parser confidence of reference's and target's facts", nullable=True),
@@ -175,6 +217,26 @@ TRIPLETS = _schema(
             nullable=True,
         ),
         _field("ambiguity", pa.float32(), "attribute kinds: bits of doubt about the value's axis", nullable=True),
+        _field(
+            "target_score",
+            pa.float32(),
+            "cosine of the target with the statement that makes it the target; null, as the other scores, where no "
+            "images were scored",
+            nullable=True,
+        ),
+        _field("reference_score", pa.float32(), "cosine of the reference with the target's statement", nullable=True),
+        _field(
+            "text_distractor_score",
+            pa.float32(),
+            "cosine of the text distractor with its own statement, which satisfies the condition",
+            nullable=True,
+        ),
+        _field(
+            "image_distractor_score",
+            pa.float32(),
+            "cosine of the image distractor with the target's statement",
+            nullable=True,
+        ),
         _field("split", pa.string(), "'train' or 'val'; no image is in two splits"),
     ],
 )
@@ -183,7 +245,7 @@ REJECTS = _schema(
     "rejects",
     "one row for every input row, caption or fact that does not go on, and why",
     [
-        _field("stage", pa.string(), "stage that rejected it: 'read', 'parse', 'mine', 'write'"),
+        _field("stage", pa.string(), "stage that rejected it: 'read', 'parse', 'score', 'mine', 'write'"),
         _field("reason", pa.string(), "short code, stable across versions; docs/architecture.md lists them"),
         _field("detail", pa.string(), "what exactly was wrong"),
         _field("source", pa.string(), "name of the input", nullable=True),
@@ -205,12 +267,27 @@ DRAWS = _schema(
         _field("target_second", pa.int64(), "composite: the target's second fact", nullable=True),
         _field("text_distractor", pa.int64(), "fact of the text distractor"),
         _field("image_distractor", pa.int64(), "fact of the image distractor", nullable=True),
+        _field("general", pa.int8(), "which of the more general words the condition uses, 0 for none", nullable=True),
+        _field("contradiction", pa.int8(), "how the image distractor fails, by number", nullable=True),
         _field("split", pa.int8(), "0 train, 1 val"),
         _field("prior", pa.float32(), "share of the subject's images that satisfy the condition", nullable=True),
+        _field("target_image", pa.int64(), "image_key of the target", nullable=True),
+        _field("subject", pa.int64(), "hash of the subject", nullable=True),
+        _field("thing", pa.int64(), "hash of what the condition asks for", nullable=True),
+        _field("over", pa.bool_(), "whether a cap on the subject or its condition leaves it out", nullable=True),
     ],
 )
 
-TABLES = {"captions": CAPTIONS, "scene_graphs": SCENE_GRAPHS, "facts": FACTS, "triplets": TRIPLETS, "rejects": REJECTS}
+TABLES = {
+    "captions": CAPTIONS,
+    "scene_graphs": SCENE_GRAPHS,
+    "facts": FACTS,
+    "image_embeddings": IMAGE_EMBEDDINGS,
+    "text_embeddings": TEXT_EMBEDDINGS,
+    "scores": SCORES,
+    "triplets": TRIPLETS,
+    "rejects": REJECTS,
+}
 """The tables of an output dataset by name, each in a folder of that name."""
 
 

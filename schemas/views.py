@@ -5,9 +5,8 @@ from importlib.resources import files
 
 import duckdb
 import pyarrow as pa
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
 
+from schemas import places
 from schemas.manifest import Manifest, ManifestError
 from schemas.tables import TABLES
 
@@ -23,9 +22,9 @@ def connect(out: str, manifest: Manifest | None = None) -> duckdb.DuckDBPyConnec
         ManifestError: there is no manifest that can be read, or the files that it names cannot be.
     """
     manifest = manifest or Manifest.read(out)
-    filesystem, root = url_to_fs(out)
+    filesystem, root = places.place(out)
     connection = duckdb.connect()
-    local = isinstance(filesystem, LocalFileSystem)
+    local = places.is_local(filesystem)
     if not local:
         connection.register_filesystem(filesystem)
     for table, schema in TABLES.items():
@@ -50,13 +49,19 @@ def connect(out: str, manifest: Manifest | None = None) -> duckdb.DuckDBPyConnec
 def _select(connection: duckdb.DuckDBPyConnection, schema: pa.Schema, paths: list[str]) -> str:
     if not paths:
         # DuckDB knows best what it makes of an Arrow type, so an empty table tells it.
-        types = connection.from_arrow(schema.empty_table()).types
+        types = connection.from_arrow(_widened(schema).empty_table()).types
         columns = [f'NULL::{type_} AS "{name}"' for name, type_ in zip(schema.names, types, strict=True)]
         return f"SELECT {', '.join(columns)} WHERE false"
     columns = [f'"{name}"' for name in schema.names]
     # DuckDB takes a path for a pattern, and a folder called `key=value` for a column; here both stand for themselves.
     listed = ", ".join(_quote(glob.escape(path)) for path in paths)
     return f"SELECT {', '.join(columns)} FROM read_parquet([{listed}], hive_partitioning = false)"
+
+
+def _widened(schema: pa.Schema) -> pa.Schema:
+    """The schema with half-precision numbers in single, as which DuckDB reads them."""
+    halves, floats = pa.list_(pa.float16()), pa.list_(pa.float32())
+    return pa.schema([field.with_type(floats) if field.type == halves else field for field in schema])
 
 
 def _comment_table(connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> None:

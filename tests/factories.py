@@ -205,7 +205,7 @@ def index_in_memory(parts: Sequence[pa.Table], config: MiningConfig, arrival: in
 def draw_in_memory(index: dict, config: MiningConfig, level: float) -> pa.Table:
     """The distinct draws (schemas.DRAWS) of an index at one level for all kinds."""
     batches = [batch for _, batch in mine.route_draws(index, dict.fromkeys(config.kinds, level), config)]
-    return mine.collect_draws(join(batches, DRAWS), distinct=True)
+    return mine.collect_draws(join(batches, DRAWS), config)
 
 
 def _shuffled(rows: pa.Table, arrival: int | None) -> pa.Table:

@@ -46,7 +46,7 @@ def test_help_tells_every_option(subcommand: str | None, capsys: pytest.CaptureF
         for name in action.option_strings:
             assert re.search(rf"(?<![\w-]){name}(?![\w-])", shown), name
     if not subcommand:
-        assert all(re.search(rf"^ +{name} +\S", shown, re.MULTILINE) for name in SUBCOMMANDS)
+        assert all(re.search(rf"^ +{name}\s+\S", shown, re.MULTILINE) for name in SUBCOMMANDS)
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import parsers
-from parsers import Entity, SceneGraph
-from parsers.compact import MAX_TOKENS, CompactParser
-from parsers.encoding import ATTRIBUTE, COMPOUND, COPIED, RELATION, Pairs, Words, decode
+from parsers import Entity, SceneGraph, compact
+from parsers.compact import MAX_TOKENS, CompactParser, with_second_chance
+from parsers.encoding import ARCS, ATTRIBUTE, COMPOUND, COPIED, NONE, RELATION, Pairs, Words, decode
 from parsers.lemmas import Lemmatizer
 from parsers.negation import negated_tokens
 from parsers.tokens import tokenize
+from parsers.typos import Speller
 
 SHARED = Path(__file__).parents[2] / "shared"
 WEB_DEV = Path(parsers.__file__).parent / "data" / "web" / "dev.tsv"
@@ -39,34 +38,6 @@ STATED = {
     "stock photo of a red car": "( car , is , red )",
     "stock photo": "",
 }
-
-NEGATED = {
-    "a man without a hat": {"hat"},
-    "a girl with no shoes": {"shoe", "shoes"},
-    "no people on the beach": {"people"},
-    "a street with no cars": {"car", "cars"},
-    "a man not wearing a hat": {"hat", "wear"},
-    "the man isn't riding a horse": {"horse", "ride"},
-    "the man isn’t riding a horse": {"horse", "ride"},
-    "a woman never wears a hat": {"hat", "wear"},
-    "a man who no longer wears glasses": {"glasses", "wear"},
-    "the sky is not blue": {"blue"},
-    "a cat that is not black or brown": {"black", "brown"},
-    "a beach with neither trees nor people": {"tree", "people"},
-    "there is no dog in the house": {"dog"},
-    "a room with a table but no chairs": {"chair"},
-    "street without any cars or buses": {"car", "bus"},
-    "a house lacking a roof": {"roof"},
-    "a dog instead of a cat": {"cat"},
-    "a dog , not a cat , on a sofa": {"cat"},
-    "a man without a red hat on his head": {"hat", "red"},
-}
-
-WORDS = st.sampled_from(
-    "a the two no not without man dogs woman's red dark blue tennis court and or , . - of in on next to front that "
-    "who by n't 's wearing held is are smiling group STOCK photo 🐶 שלום \u202e \0 İstanbul café ’s".split(" ")
-)
-CAPTION = st.one_of(st.text(max_size=80), st.lists(WORDS, max_size=90).map(" ".join))
 
 Fact = tuple[str, ...]
 
@@ -119,11 +90,6 @@ def judged(graphs: Sequence[SceneGraph], gold: Sequence[set[Fact]]) -> list[tupl
 @pytest.mark.parametrize(("caption", "stated"), STATED.items())
 def test_states_what_the_caption_states(parser: CompactParser, caption: str, stated: str) -> None:
     assert set(facts_of(parser.parse([caption])[0].to_factual())) == set(facts_of(stated))
-
-
-@pytest.mark.parametrize(("caption", "absent"), NEGATED.items())
-def test_negated_things_give_no_fact(parser: CompactParser, caption: str, absent: set[str]) -> None:
-    assert not set(parser.parse([caption])[0].to_factual().split()) & absent
 
 
 @pytest.mark.parametrize(
@@ -195,40 +161,6 @@ def test_tokens_know_where_they_stand() -> None:
     assert [text[start:end].lower().replace("’", "'") for start, end in spans] == tokens
 
 
-def check_graph(graph: SceneGraph) -> None:
-    for entity in graph.entities:
-        assert entity.head.strip()
-        assert entity.head == entity.head.lower()
-        assert entity.text.strip()
-        assert all(value.strip() for value in entity.attributes)
-        assert entity.confidences is not None
-        assert len(entity.confidences) == len(entity.attributes)
-        assert (entity.quantity is None) == (entity.quantity_confidence is None)
-        assert all(0 <= confidence <= 1 for confidence in entity.confidences)
-    for relation in graph.relations:
-        assert 0 <= relation.subject < len(graph.entities)
-        assert 0 <= relation.object < len(graph.entities)
-        assert relation.subject != relation.object
-        assert relation.predicate.strip()
-        assert relation.confidence is not None
-        assert 0 <= relation.confidence <= 1
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(CAPTION, max_size=6))
-def test_no_text_breaks_the_parser(parser: CompactParser, captions: list[str]) -> None:
-    graphs = parser.parse(captions)
-    assert len(graphs) == len(captions)
-    for graph in graphs:
-        check_graph(graph)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(CAPTION, max_size=5), st.lists(CAPTION, max_size=5))
-def test_neighbours_do_not_change_a_graph(parser: CompactParser, first: list[str], second: list[str]) -> None:
-    assert parser.parse(first + second) == parser.parse(first) + parser.parse(second)
-
-
 def test_graphs_do_not_depend_on_their_batch(parser: CompactParser) -> None:
     captions, _ = read(WEB_DEV, "\t")
     graphs = parser.parse(captions)
@@ -237,16 +169,10 @@ def test_graphs_do_not_depend_on_their_batch(parser: CompactParser) -> None:
     assert [parser.parse([caption])[0] for caption in captions[:40]] == graphs[:40]
 
 
-def test_values_that_are_no_text_give_empty_graphs(parser: CompactParser) -> None:
-    captions: list = [None, 3, float("nan"), b"a dog", "", "   ", "\n\t", "a dog"]
-    assert [bool(graph) for graph in parser.parse(captions)] == [False] * 7 + [True]
-
-
 def test_long_captions_are_read_to_their_end(parser: CompactParser) -> None:
     sentences = ["a red car is parked in the street ."] * (MAX_TOKENS // 9 + 1)
     (graph,) = parser.parse([" ".join([*sentences, "a cat on a sofa ."])])
     assert "( cat , on , sofa )" in graph.to_factual()
-    check_graph(graph)
 
 
 def test_precision_and_recall_on_web_captions(parser: CompactParser) -> None:
@@ -282,3 +208,72 @@ def test_confidence_is_the_share_of_true_facts(parser: CompactParser, path: Path
     assert error < CALIBRATION_CEILING
     order = np.argsort(-confidence)
     assert truth[order[: len(facts) // 2]].mean() > truth.mean() + 0.05  # so that a threshold buys truth
+
+
+def no_words_learned() -> Words:
+    return Words({"name": {}, "attribute": {}, "predicate": {}}, LEMMATIZER)
+
+
+def test_a_preposition_in_front_goes_behind_its_verb() -> None:
+    tokens, _ = tokenize("a shop in which a man buys bread")
+    pairs = Pairs(arcs={(5, 1): RELATION}, predicates={(5, 1): COPIED}, copied={(5, 1): (2, 6)})
+    assert decode(tokens, pairs, no_words_learned()).to_factual() == "( man , buy in , shop )"
+    tokens, _ = tokenize("in a shop a man buys bread")
+    pairs = Pairs(arcs={(4, 2): RELATION}, predicates={(4, 2): COPIED}, copied={(4, 2): (0, 5)})
+    assert decode(tokens, pairs, no_words_learned()).to_factual() == "( man , buy in , shop )"
+
+
+def test_things_related_to_their_like_are_two() -> None:
+    tokens, _ = tokenize("two boats next to each other")
+    pairs = Pairs(arcs={(1, 0): ATTRIBUTE, (1, 1): RELATION}, predicates={(1, 1): COPIED}, copied={(1, 1): (2, 3)})
+    graph = decode(tokens, pairs, no_words_learned())
+    assert graph.to_factual() == "( boat , next to , boat ) , ( boat , is , 2 )"
+    assert [entity.quantity for entity in graph.entities] == ["2", None]
+
+
+def test_words_take_the_form_that_annotators_write() -> None:
+    learned = {"name": {"cell phone": "cellphone", "guy": "person"}, "attribute": {"wood": "wooden"}, "predicate": {}}
+    words = Words(learned, LEMMATIZER)
+    assert words.name(["cell", "phones"]) == "cellphone"
+    assert words.name(["guy"]) == "person"
+    assert words.name(["hot", "dogs"]) == "hot dog"
+    assert words.attribute(["wood"]) == "wooden"
+    assert words.attribute(["two"]) == "2"
+    assert words.attribute(["two", "lane"]) == "two lane"
+
+
+@pytest.mark.parametrize(
+    ("caption", "read"),
+    [
+        ("a mna on a chiar", "a mna on a chair"),  # short words have too many neighbours
+        ("windshiled of a trian", "windshield of a train"),
+        ("a Chiar in a cahir", "a chiar in a chair"),  # a name
+        ("a seamless plaid and a chain", "a seamless plaid and a chain"),
+        ("chairs and a chair", "chairs and a chair"),
+    ],
+)
+def test_misspelt_words_are_read_as_what_they_mean(caption: str, read: str) -> None:
+    speller = Speller(["chair", "train", "windshield", "chain", "small", "man"], 6, LEMMATIZER)
+    tokens, spans = tokenize(caption)
+    assert " ".join(speller(tokens, caption, spans)) == read
+
+
+def test_the_caption_keeps_its_spelling(parser: CompactParser) -> None:
+    (graph,) = parser.parse(["a cat sitting on a red chiar"])
+    assert [(entity.head, entity.text) for entity in graph.entities] == [("cat", "a cat"), ("chair", "a red chiar")]
+
+
+def test_a_caption_that_states_nothing_for_sure_states_what_is_likely() -> None:
+    none, attribute, relation = np.log([0.6, 0.3, 0.1]), np.log([0.1, 0.8, 0.1]), np.log([0.6, 0.1, 0.3])
+    logits = np.full((4, len(ARCS)), -np.inf, np.float32)
+    logits[:, [NONE, ATTRIBUTE, RELATION]] = [none, relation, attribute, none]
+    arcs = with_second_chance(logits, logits.argmax(-1), np.array([0, 0, 1, 1]), 2)
+    assert arcs.tolist() == [ATTRIBUTE, RELATION, ATTRIBUTE, NONE]
+
+
+def test_a_full_memory_of_words_changes_no_graph(parser: CompactParser, monkeypatch: pytest.MonkeyPatch) -> None:
+    captions, _ = read(WEB_DEV, "\t")
+    monkeypatch.setattr(compact, "WORDS_KEPT", 40)
+    small = CompactParser()
+    monkeypatch.setattr(compact, "CAPTIONS_PER_CHUNK", 7)
+    assert small.parse(captions) == parser.parse(captions)

@@ -17,7 +17,15 @@ from pipeline import candidates, codes, contrasts
 from pipeline.config import KINDS, MiningConfig
 from pipeline.job import _shares
 
-ANY = MiningConfig(min_concreteness=0.0, max_prior=1.0, visible_only=False, triplets=10**6, seed=3)
+ANY = MiningConfig(
+    min_concreteness=0.0,
+    min_visual_strength=0.0,
+    max_ambiguity=99.0,
+    max_prior=1.0,
+    visible_only=False,
+    triplets=10**6,
+    seed=3,
+)
 THINGS = ("car", "bus", "dog", "puppy", "person", "woman")
 VALUES = {
     "car": ("red", "blue", "crimson", "old", "new"),
@@ -79,45 +87,83 @@ def assert_true(row: Row, claims: Claims) -> None:
     subject, condition, kind = row["subject"], row["condition"], row["kind"]
     negatives = [contrast] if kind.startswith("focus") else [contrast, reference]
     said = Fact(subject, row["target_predicate"], row["target_object"]), (subject, row["target_attribute"])
+    facts, values = claims.facts, claims.values
+
+    def asked(own: str) -> str:
+        """The word that the condition uses for a word of the target: the same, or a more general one."""
+        if row["general"] is None:
+            return own
+        assert hierarchy.is_a(own, row["general"])
+        assert hierarchy.canonical_name(own) != row["general"]
+        return row["general"]
+
     if kind == "relation":
-        assert condition == f"{row['target_predicate']} {row['target_object']}"
-        assert said[0] in claims.facts[target]
-        lacking = [row["target_object"]]
+        lacking = [asked(row["target_object"])]
+        assert condition == f"{row['target_predicate']} {lacking[0]}"
+        assert said[0] in facts[target]
+        assert any(fact.predicate == row["target_predicate"] and hierarchy.is_a(fact.object, lacking[0])
+                   for fact in facts[text])  # fmt: skip
         assert row["contradiction"] == "other object"
     elif kind.endswith("attribute"):
-        assert said[1] in claims.values[target]
-        lacking = [row["target_attribute"]]
+        assert said[1] in values[target]
+        lacking = [asked(row["target_attribute"])]
         assert condition == (lacking[0] if kind == "change_attribute" else row["axis"])
         assert row["axis"] in ANY.axes
         for negative in negatives:
-            others = [value for thing, value in claims.values[negative] if hierarchy.is_a(thing, subject)]
+            others = [value for thing, value in values[negative] if hierarchy.is_a(thing, subject)]
             assert any(exclusive(row["axis"], lacking[0], value) for value in others)
-        assert any(value == lacking[0] for _, value in claims.values[text])
+        assert any(hierarchy.is_a(value, lacking[0]) for _, value in values[text])
         if kind == "focus_attribute":
-            assert any(hierarchy.canonical_name(value) == hierarchy.canonical_name(lacking[0])
-                       for _, value in claims.values[reference])  # fmt: skip
+            assert any(hierarchy.is_a(value, lacking[0]) for thing, value in values[reference] if thing == subject)
         assert row["contradiction"] == "exclusive value"
     elif kind.endswith("object"):
-        assert Fact(condition, row["target_predicate"], subject) in claims.facts[target]
+        assert condition == (row["general"] or condition)
+        assert any(hierarchy.is_a(fact.subject, condition) and fact[1:] == (row["target_predicate"], subject)
+                   for fact in facts[target])  # fmt: skip
         lacking = [condition]
         for other in (reference, contrast):
-            assert any(fact.object == subject for fact in claims.facts[other])
-        assert any(fact.subject == condition for fact in claims.facts[text])
+            assert any(fact.object == subject for fact in facts[other])
+        assert any(hierarchy.is_a(fact.subject, condition) for fact in facts[text])
         if kind == "focus_object":
-            assert any(fact.subject == condition and fact.object == subject for fact in claims.facts[reference])
+            assert any(hierarchy.is_a(fact.subject, condition) and fact.object == subject for fact in facts[reference])
+        assert row["contradiction"] == "other object"
     else:
-        second = row["target_second_attribute"] or row["target_second_object"]
-        words = row["target_second_attribute"] or f"{row['target_second_predicate']} {second}"
-        assert condition == f"{row['target_attribute']} and {words}"
-        assert said[1] in claims.values[target]
-        lacking = [row["target_attribute"], second]
-        assert row["contradiction"] == "silence"
+        lacking = [row["target_attribute"], asked(row["target_second_attribute"] or row["target_second_object"])]
+        words = row["target_second_attribute"] or f"{row['target_second_predicate']} {lacking[1]}"
+        assert condition == f"{lacking[0]} and {words}"
+        assert said[1] in values[target]
+        if row["contradiction"] != "silence":
+            negatives = [reference]
+            assert_contradicts(row, claims, lacking)
     for name in lacking:
         assert not any(claims.may_have(negative, name) for negative in negatives)
         assert claims.may_have(text, name)
     assert not claims.may_have(text, subject)
     assert claims.may_have(contrast, subject)
     assert claims.may_have(reference, subject)
+
+
+def assert_contradicts(row: Row, claims: Claims, asked: list[str]) -> None:
+    """The image distractor of a composite satisfies one of the two conditions and contradicts the other."""
+    contrast, subject = image(row, "image_distractor"), row["subject"]
+    stated = {value for thing, value in claims.values[contrast] if thing == subject}
+    relates = {(fact.predicate, fact.object) for fact in claims.facts[contrast] if fact.subject == subject}
+    holds = [asked[0] in stated]
+    if row["target_second_attribute"]:
+        holds.append(asked[1] in stated)
+    else:
+        holds.append((row["target_second_predicate"], asked[1]) in relates)
+    lacked = [name for name in asked if not claims.may_have(contrast, name)]
+    assert len(lacked) == 1
+    assert holds[1 - asked.index(lacked[0])]
+    if row["contradiction"] == "exclusive value":
+        other = row["image_distractor_attribute"]
+        assert other in stated
+        assert any(exclusive(axis, lacked[0], other) for axis in ANY.axes)
+    else:
+        assert row["contradiction"] == "other object"
+        assert row["image_distractor_object"] in {object_ for _, object_ in relates}
+        assert lacked == asked[1:]
 
 
 def mined(folder: object, world: World, config: MiningConfig = ANY) -> tuple[pa.Table, Any]:
@@ -139,6 +185,58 @@ def test_every_kind_is_mined_and_every_row_is_true(everything: tuple) -> None:
     rows = table.to_pylist()
     assert set(table["kind"].to_pylist()) == set(KINDS)
     for row in rows:
+        assert_true(row, claims)
+
+
+def test_composites_have_negatives_that_satisfy_one_of_the_two(everything: tuple) -> None:
+    _, table, _ = everything
+    found = Counter(row["contradiction"] for row in table.to_pylist() if row["kind"] == "composite")
+    assert set(found) >= {"exclusive value", "other object"}
+    assert found["silence"] < 0.1 * found.total()
+
+
+def test_a_general_word_is_used_where_the_own_word_is_thin(everything: tuple) -> None:
+    """Thin is what fewer targets of the subject than configured say in their own words, by plain sets."""
+    world, table, _ = everything
+    claims = Claims(world)
+
+    def targets(subject: str, word: str, place: bool) -> int:
+        """Images that say so of the subject and for which another image can be the text distractor."""
+        count = 0
+        for facts in world.facts.values():
+            for fact in facts:
+                own, of = (fact.subject, fact.object) if place else (fact.object, fact.subject)
+                if of != subject or own != word:
+                    continue
+                if place:
+                    alike = {other for other, others in world.facts.items() if any(f.subject == own for f in others)}
+                else:
+                    alike = {other for other, others in world.facts.items()
+                             if any(f[1:] == fact[1:] for f in others)}  # fmt: skip
+                count += any(not claims.may_have(other, subject) for other in alike)
+        return count
+
+    general = [row for row in table.to_pylist() if row["general"]]
+    assert {"relation", "change_attribute", "composite"} <= {row["kind"] for row in general}
+    for row in general:
+        if row["kind"] == "relation":
+            assert targets(row["subject"], row["target_object"], False) < ANY.generalise_below
+        elif row["kind"] == "change_object":
+            said = {fact.subject for fact in world.facts[image(row, "target")] if fact.object == row["subject"]}
+            own = [word for word in said if word != row["general"] and hierarchy.is_a(word, row["general"])]
+            assert min(targets(row["subject"], word, True) for word in own) < ANY.generalise_below
+
+
+def test_words_are_general_only_where_that_is_asked_for(tmp_path: object, everything: tuple) -> None:
+    world, table, _ = everything
+    own, _ = mined(f"{tmp_path}/out", world, dataclasses.replace(ANY, generalise_below=0))
+    assert own["general"].null_count == len(own)
+    kept = set(own["triplet_id"].to_pylist())
+    assert kept <= set(table["triplet_id"].to_pylist())
+    always, _ = mined(f"{tmp_path}/always", world, dataclasses.replace(ANY, generalise_below=10**6))
+    assert {row["kind"] for row in always.to_pylist() if row["general"]} == set(KINDS)
+    claims = Claims(world)
+    for row in always.to_pylist():
         assert_true(row, claims)
 
 
@@ -228,6 +326,53 @@ def test_a_cap_on_a_target_holds(tmp_path: object) -> None:
     ).to_pylist()
     assert set(Counter(row["kind"] for row in rows)) == set(KINDS)
     assert max(Counter(tuple(row.values()) for row in rows).values()) == 2
+
+
+@pytest.mark.parametrize("salted", [False, True])
+@pytest.mark.parametrize(
+    ("cap", "columns"),
+    [
+        ("max_per_image", ["kind", "target_source", "target_id"]),
+        ("max_per_subject", ["kind", "subject"]),
+        ("max_per_condition", ["kind", "subject", "condition"]),
+    ],
+)
+def test_a_cap_holds_for_salted_subjects_too(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch, cap: str, columns: list[str], salted: bool
+) -> None:
+    if salted:
+        monkeypatch.setattr(candidates, "ROWS_PER_SUBJECT_GROUP", 1 << 5)
+        monkeypatch.setattr(candidates, "ROWS_PER_COMPOSITE_GROUP", 1 << 6)
+    world = town(1, 150)
+    table, stage = mined(f"{tmp_path}/out", world, dataclasses.replace(ANY, **{cap: 5}))
+    assert set(table["kind"].to_pylist()) == set(KINDS)
+    rows = table.to_pylist()
+    counts = Counter(tuple(row[name] for name in columns) for row in rows)
+    by_axis = cap == "max_per_condition"
+    of_axis = {names: count for names, count in counts.items() if by_axis and names[0] == "focus_attribute"}
+    assert max(counts[names] for names in counts if names not in of_axis) == 5
+    assert all(count <= 5 * len(VALUES[names[1]]) for names, count in of_axis.items())  # 5 of each value
+    assert "within the caps" in " ".join(stage.notes)
+    claims = Claims(world)
+    for row in rows:
+        assert_true(row, claims)
+
+
+def test_caps_give_as_many_triplets_as_asked_for_where_they_can_be_had(tmp_path: object) -> None:
+    table, _ = mined(f"{tmp_path}/out", town(1, 150), dataclasses.replace(ANY, max_per_image=5, triplets=500))
+    assert len(table) == 500
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason", "value"),
+    [({"max_ambiguity": 1.0}, "ambiguous_axis", "new"), ({"min_visual_strength": 3.2}, "hardly_visual", "wet")],
+)
+def test_values_that_tell_little_are_rejected(limit: dict[str, float], reason: str, value: str) -> None:
+    (facts,) = facts_parts(town(1, 60), 1)
+    _, rejects = candidates.mineable(facts, 0, dataclasses.replace(ANY, **limit))
+    found = facts.take(rejects[reason])["attribute"].to_pylist()
+    assert value in found
+    assert "blue" not in found
 
 
 def test_facts_below_the_confidence_are_rejected() -> None:

@@ -35,7 +35,8 @@ from pipeline.codes import thing_codes
 from pipeline.config import ROWS_PER_SUBJECT_GROUP, TEXT_DISTRACTORS_PER_TARGET, MiningConfig
 from pipeline.readers.identity import named_keys
 
-ANY = MiningConfig(kinds=("relation",), max_prior=1.0, subject_temperature=1.0, min_concreteness=0.0, partitions=3)
+OWN_WORDS = {"min_concreteness": 0.0, "min_visual_strength": 0.0, "max_prior": 1.0, "generalise_below": 0}
+ANY = MiningConfig(kinds=("relation",), subject_temperature=1.0, partitions=3, **OWN_WORDS)
 UNLIMITED = float("inf")
 THINGS = ("man", "dog", "hot dog", "grass", "hat")
 PREDICATES = ("on", "in")
@@ -320,7 +321,8 @@ def test_facts_are_rejected_for_the_reason_that_was_planted() -> None:
     assert told == {
         "kind_not_mined": [("dog", "caption 0 of toy/a")],
         "relates_to_itself": [("man", "caption 0 of toy/a")],
-        "not_concrete": [("idea", "caption 1 of toy/a"), ("cat", "caption 1 of toy/a")],
+        "not_seen": [("idea", "caption 1 of toy/a")],
+        "not_concrete": [("cat", "caption 1 of toy/a")],
         "repeated_fact": [("dog", "caption 1 of toy/a")],
     }
 
@@ -498,7 +500,7 @@ def facts_counted(world: World, group_of: Callable[[Image], object] = lambda ima
 _RANDOM = random_world(12, 150, things=("man", "dog", "hot dog", "grass", "hat", "idea"), facts=2)
 JOB_WORLD = World((*_RANDOM.captions, *(caption for caption in _RANDOM.captions[:40] if caption.facts)))
 """Some captions come twice, so some facts of an image are stated twice."""
-JOB = MiningConfig(kinds=("relation",), max_prior=1.0, min_concreteness=0.0, seed=6, split=0.3, triplets=10**6)
+JOB = MiningConfig(kinds=("relation",), visible_only=False, seed=6, split=0.3, triplets=10**6, **OWN_WORDS)
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,7 @@ NEGATED = {
     "there are no cars on the street": {"car", "cars"},
     "a room with a table but no chairs": {"chair", "chairs"},
     "a street without any cars or buses": {"car", "cars", "bus", "buses"},
+    "street without any cars or buses": {"car", "cars", "bus", "buses"},
     "a house lacking a roof": {"roof"},
     "a dog instead of a cat": {"cat"},
     "people eat rice instead of bread": {"bread"},
@@ -154,9 +155,17 @@ def test_what_is_negated_is_no_fact(parser: SceneGraphParser, caption: str, abse
     assert not words(graph) & absent
 
 
-def test_what_is_beside_a_negation_stays(parser: SceneGraphParser) -> None:
-    (graph,) = parser.parse(["a man without a hat is riding a brown horse"])
-    assert {("man", "ride", "horse"), ("horse", "is", "brown")} <= facts(graph)
+@pytest.mark.parametrize(
+    ("caption", "stated"),
+    [
+        ("a man without a hat is riding a brown horse", {("man", "ride", "horse"), ("horse", "is", "brown")}),
+        ("a man without a hat is riding a horse", {("man", "ride", "horse")}),
+        ("a dog , not a cat , on a sofa", {("dog", "on", "sofa")}),
+    ],
+)
+def test_what_is_beside_a_negation_stays(parser: SceneGraphParser, caption: str, stated: set[tuple[str, ...]]) -> None:
+    (graph,) = parser.parse([caption])
+    assert stated <= facts(graph)
 
 
 @pytest.mark.parametrize("caption", NOTHING, ids=ascii)
@@ -165,64 +174,52 @@ def test_what_states_nothing_gives_nothing(parser: SceneGraphParser, caption: st
 
 
 def test_values_that_are_no_text_give_nothing(parser: SceneGraphParser) -> None:
-    captions: list = [None, 3, float("nan"), b"a dog", ["a dog"], "a dog"]
-    assert list(map(bool, parser.parse(captions))) == [False] * 5 + [True]
+    captions: list = [None, 3, float("nan"), b"a dog", ["a dog"], "", "   ", "\n\t", "a dog"]
+    assert list(map(bool, parser.parse(captions))) == [False] * 8 + [True]
+    assert parser.parse([]) == []
 
 
 @pytest.mark.parametrize(
     "caption",
-    ["a man riding a horse " * 50, "a man riding a horse . " * 50_000, "x" * 10**7, "no " * 10**6, "\n" * 10**7,
-     "a-" * 10**6, "," * 10**6],
-    ids=["50 times", "a million characters", "one word", "negations", "line ends", "hyphens", "commas"],
+    ["a man riding a horse " * 50, "a man riding a horse . " * 50_000, "x" * 10**7, "no " * 3_300_000, "\n" * 10**7,
+     "a-" * 10**6, "," * 10**6, "a dog and a cat " * 625_000, "🐶" * 2_500_000],
+    ids=["50 times", "a million characters", "one word", "negations", "line ends", "hyphens", "commas", "captions",
+         "emoji"],
 )  # fmt: skip
 def test_very_long_captions_are_quick(parser: SceneGraphParser, caption: str) -> None:
     parser.parse(["a dog"])
     start = time.process_time()
     (graph,) = parser.parse([caption])
     assert time.process_time() - start < 5
-    check(graph)
+    check(graph, sure=parser.name == "compact")
 
 
-def check(graph: SceneGraph) -> None:
+def check(graph: SceneGraph, *, sure: bool) -> None:
+    """Whether a graph is well formed; ``sure``: with confidences, else without."""
     for entity in graph.entities:
         assert entity.head == entity.head.strip().lower() != ""
         assert entity.text.strip()
         assert all(value.strip() for value in entity.attributes)
         assert entity.quantity is None or entity.quantity.strip()
-        given = [] if entity.confidences is None else [*entity.confidences]
-        assert entity.confidences is None or len(given) == len(entity.attributes)
-        given += [] if entity.quantity_confidence is None else [entity.quantity_confidence]
+        assert (entity.confidences is not None) == sure
+        assert (entity.quantity_confidence is not None) == (sure and entity.quantity is not None)
+        given = [*(entity.confidences or ()), entity.quantity_confidence or 0.0]
+        assert entity.confidences is None or len(entity.confidences) == len(entity.attributes)
         assert all(0 <= confidence <= 1 for confidence in given)
     for relation in graph.relations:
         assert {relation.subject, relation.object} <= set(range(len(graph.entities)))
+        assert relation.subject != relation.object
         assert relation.predicate.strip()
-        assert relation.confidence is None or 0 <= relation.confidence <= 1
+        assert (relation.confidence is not None) == sure
+        assert 0 <= (relation.confidence or 0.0) <= 1
 
 
 PIECES = st.sampled_from(
-    [
-        *(
-            "a",
-            "the",
-            "two",
-            "no",
-            "not",
-            "without",
-            "man",
-            "dogs",
-            "woman's",
-            "red",
-            "dark",
-            "blue",
-            "tennis",
-            "court",
-        ),
-        *("and", "or", ",", ".", "-", "of", "in", "on", "next", "to", "front", "that", "who", "by", "n't", "'s", "#"),
-        *("wearing", "held", "is", "are", "smiling", "group", "STOCK", "photo", "🐶", "שלום", "\u202e", "\0", "\ud800"),
-        *("12", "(", ")", "!", "?", "http://x.y", "&lt;", "café", "İ", "²"),
-    ]
+    "a the two no not without man dogs woman's red dark blue tennis court and or , . - of in on next to front that who "
+    "by n't 's ’s # wearing held is are smiling group STOCK photo 🐶 שלום \u202e \0 \ud800 12 ( ) ! ? http://x.y &lt; "
+    "café İ İstanbul ²".split(" ")
 )
-CAPTIONS = st.one_of(st.text(max_size=80), st.lists(PIECES, max_size=30).map(" ".join))
+CAPTIONS = st.one_of(st.text(max_size=80), st.lists(PIECES, max_size=90).map(" ".join))
 
 
 @settings(max_examples=60, deadline=None)
@@ -231,7 +228,7 @@ def test_no_text_breaks_a_parser(parser: SceneGraphParser, captions: list[str]) 
     graphs = parser.parse(captions)
     assert len(graphs) == len(captions)
     for graph in graphs:
-        check(graph)
+        check(graph, sure=parser.name == "compact")
 
 
 @settings(max_examples=25, deadline=None)
@@ -240,3 +237,4 @@ def test_a_graph_does_not_depend_on_its_batch(parser: SceneGraphParser, captions
     alone = [parser.parse([caption])[0] for caption in captions]
     assert parser.parse(captions) == alone
     assert parser.parse(captions[::-1]) == alone[::-1]
+    assert parser.parse(captions[:1]) + parser.parse(captions[1:]) == alone

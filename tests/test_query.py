@@ -262,7 +262,7 @@ def test_no_manifest(tmp_path: Path) -> None:
 def test_views_have_the_columns_of_the_tables(connection: duckdb.DuckDBPyConnection) -> None:
     for table, schema in TABLES.items():
         assert connection.view(table).columns == schema.names
-    empty = {"scene_graphs", "rejects"}
+    empty = {"scene_graphs", "image_embeddings", "text_embeddings", "scores", "rejects"}
     counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES}
     assert {table for table, count in counts.items() if count == 0} == empty
 

@@ -20,13 +20,25 @@ ROLES = ("reference", "target", "text_distractor", "image_distractor")
 
 def triplet(kind: str, subject: str, condition: str, **columns: str) -> dict[str, Any]:
     """A row of the triplets table whose images are called by their roles."""
-    told = ("target_attribute", "target_object", "target_second_attribute", "target_second_object")
+    told = ("target_attribute", "target_object", "target_second_attribute", "target_second_object", "general")
     row: dict[str, Any] = dict.fromkeys((*told, "text_distractor_subject"))
     return row | {"kind": kind, "subject": subject, "condition": condition} | {f"{r}_id": r for r in ROLES} | columns
 
 
 def graphs(reference: str, target: str, text: str = "", image: str = "") -> dict[str, Gold]:
     return {role: Gold.read(notation) for role, notation in zip(ROLES, (reference, target, text, image), strict=True)}
+
+
+def test_a_kind_of_what_is_asked_for_is_it_too():
+    near = triplet("relation", "man", "near animal", target_object="puppy", general="animal")
+    assert fault(near, graphs("( man , on , sofa )", "( man , near , puppy )", "( cat )")) is None
+    assert fault(near, graphs("( man , hold , cat )", "( man , near , puppy )", "( cat )")) == (
+        "reference has the fact in gold"
+    )
+    plain = triplet("relation", "man", "near puppy", target_object="puppy")
+    assert fault(plain, graphs("( man , on , sofa )", "( man , near , animal )", "( puppy )")) == (
+        "fact not in gold target"
+    )
 
 
 RIDES = triplet("relation", "man", "ride horse", target_object="horse")

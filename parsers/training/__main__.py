@@ -4,10 +4,10 @@
 
 ``--factual`` has FACTUAL's ``train.csv`` (Li et al., ACL 2023 Findings); this project's own labels are in
 ``parsers/data/web``. The captions are Conceptual Captions' ``caption<TAB>url`` or Flickr8k's ``*.token.txt``; those
-with labels are left out. Steps: align people's graphs to tokens; tune the teacher (a MiniLM) on them; label the
-captions by it; train the student on all; fit its confidences on captions that neither has seen. No dev set is learned
-from; where ``--report`` names a folder with FACTUAL's ``dev.csv``, scores on it and on ``parsers/data/web/dev.tsv``
-are printed.
+with labels are left out. Steps: align people's graphs to tokens; train the student on them; let it, earlier students
+(``--earlier``) and a tuned MiniLM (``--teacher-epochs``) read all captions together; train the student on what they
+say (Furlanello et al., ICML 2018, with more than one teacher); fit its confidences on captions that no step has seen.
+No dev set is learned from: ``python -m benchmarks.parser`` measures on them.
 """
 
 import argparse
@@ -29,11 +29,10 @@ from parsers.encoding import Pairs
 from parsers.features import WORD_VECTOR
 from parsers.lemmas import Lemmatizer
 from parsers.tokens import tokenize
-from parsers.training import artefact, calibrate, student, teacher
+from parsers.training import artefact, calibrate, loop, student, teacher
 from parsers.training.align import Aligner, idle_words
-from parsers.training.data import Example, Fact, parse_facts, read_captions, read_factual, read_web, usable
+from parsers.training.data import Example, Fact, read_captions, read_factual, read_web, usable
 from parsers.training.network import Student
-from parsers.training.score import precision_recall
 
 WEB = Path(__file__).parents[1] / "data" / "web"
 
@@ -46,45 +45,50 @@ class Config:
 
     Attributes:
         teacher_layers: of MiniLM's six.
+        teacher_epochs: of MiniLM on people's labels; none where it is to be no teacher.
+        student_epochs: of the student on people's labels alone.
+        taught_epochs: of the student after those, with what the teachers say of all captions.
         web_repeats: times that the project's own labels are seen in an epoch.
-        silver_captions: unlabelled captions that the teacher labels, at most; those of the first file come first.
+        web_weight: how much one of them counts each time, where one of FACTUAL's counts 1.
+        silver_captions: unlabelled captions that the teachers label, at most; those of the first file come first.
         silver_weight: how much one of them counts.
+        trust: the teachers' share in what the student learns of captions with people's labels.
         held_factual: captions of FACTUAL's train set kept out of training to fit confidences.
         held_web: likewise of the web labels.
-        threads: of the teacher's training; the student's takes one.
+        threads: of MiniLM's training; the student's matrices are too small for more than one.
     """
 
     seed: int = 0
     teacher_layers: int = 3
     teacher_epochs: int = 4
-    student_epochs: int = 8
+    student_epochs: int = 6
+    taught_epochs: int = 5
     web_repeats: int = 2
-    silver_captions: int = 14_000
+    web_weight: float = 1.5
+    silver_captions: int = 16_000
     silver_weight: float = 0.7
+    trust: float = 0.5
     held_factual: int = 800
     held_web: int = 300
-    threads: int = 2
+    threads: int = 1
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--factual", type=Path, required=True, help="folder with FACTUAL's train.csv")
     parser.add_argument("--captions", type=Path, nargs="+", required=True, help="captions without labels")
+    parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="artefacts of earlier students that teach")
     parser.add_argument("--out", type=Path, required=True, help="folder of the artefact")
-    parser.add_argument("--report", type=Path, help="folder with FACTUAL's dev.csv: print scores on both dev sets")
     for name, default in asdict(Config()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     given = vars(parser.parse_args())
     config = Config(**{name: given[name] for name in asdict(Config())})
-    train_artefact(given["factual"], given["captions"], given["out"], config)
-    if given["report"]:
-        report(CompactParser(given["out"]), given["report"])
+    train_artefact(given["factual"], given["captions"], given["earlier"], given["out"], config)
 
 
-def train_artefact(factual: Path, captions: Sequence[Path], out: Path, config: Config) -> None:
+def train_artefact(factual: Path, captions: Sequence[Path], earlier: Sequence[Path], out: Path, config: Config) -> None:
     """Everything from files to the artefact in ``out``."""
-    torch.manual_seed(config.seed)
-    torch.set_num_threads(config.threads)
+    torch.set_num_threads(1)
     lemmatizer = Lemmatizer()
     factual_rows, web_rows = read_factual(factual / "train.csv"), read_web(WEB / "train.tsv")
     unlabelled = _unlabelled(captions, {*_texts(web_rows), *_texts(read_web(WEB / "dev.tsv"))}, config)
@@ -94,47 +98,44 @@ def train_artefact(factual: Path, captions: Sequence[Path], out: Path, config: C
     learned_words = aligner.learned_words(factual_rows + web_rows)
     factual_rows, held_factual = _split(factual_rows, config.held_factual, config.seed)
     web_rows, held_web = _split(web_rows, config.held_web, config.seed)
-    labelled = _examples(aligner, factual_rows) + _examples(aligner, web_rows) * config.web_repeats
-
-    tuned = teacher.build(len(labels), config.teacher_layers)
-    teacher.tune(tuned, labelled, labels, epochs=config.teacher_epochs, seed=config.seed)
-    examples = labelled + teacher.silver(tuned, unlabelled, labels, config.silver_weight)
+    by_hand = _examples(aligner, factual_rows), _examples(aligner, web_rows, config.web_weight)
+    labelled = by_hand[0] + by_hand[1] * config.web_repeats
+    silver = [Example(tokens, Pairs(), [], config.silver_weight) for tokens in unlabelled]
 
     words = _words_with_vectors([*_tokens(factual_rows), *_tokens(web_rows), *unlabelled])
     vectors = teacher.word_vectors(words, WORD_VECTOR)
-    vocabulary, counts = student.vocabulary(examples)
+    vocabulary, counts = student.vocabulary(labelled + silver)
+    torch.manual_seed(config.seed)
     network = Student(len(vocabulary) + 1, len(labels))
     inputs = student.Inputs(vocabulary, counts, dict(zip(words, vectors, strict=True)), random.Random(config.seed))
-    torch.set_num_threads(1)  # the student's matrices are too small for more
-    student.fit(network, inputs, examples, labels, epochs=config.student_epochs, seed=config.seed)
+    student.fit(network, inputs, labelled, labels, epochs=config.student_epochs, seed=config.seed)
+
+    readers = [student.reader(network, inputs, labels), *map(student.earlier, earlier)]
+    if config.teacher_epochs:
+        torch.set_num_threads(config.threads)
+        tuned = teacher.build(len(labels), config.teacher_layers)
+        teacher.tune(tuned, labelled, labels, epochs=config.teacher_epochs, seed=config.seed)
+        readers.append(teacher.reader(tuned, labels))
+        torch.set_num_threads(1)
+    read = [loop.read(readers, examples, labels, trust=config.trust) for examples in by_hand]
+    taught = read[0] + read[1] * config.web_repeats + loop.read(readers, silver, labels)
+    torch.manual_seed(config.seed)
+    student.fit(network, inputs, taught, labels, epochs=config.taught_epochs, seed=config.seed)
 
     tables: dict[str, Any] = {
         "words": list(vocabulary),
+        "seen_words": sum(count >= student.KNOWN_FROM for count in counts),
+        "common_words": sum(count >= student.COMMON_FROM for count in counts),
         "vectors": words,
         "labels": labels,
         "idle_words": idle_words(labelled),
         "learned_words": learned_words,
         "calibration": calibrate.IDENTITY,
     }
-    about = {"config": json.dumps(asdict(config))}
+    about = {"config": json.dumps(asdict(config)), "earlier": " ".join(map(artefact.checksum, earlier))}
     artefact.write(out, network, tables, vectors, about)
-    held = held_factual + held_web
-    graphs = CompactParser(out).parse([" ".join(tokens) for tokens, _ in held])
-    tables["calibration"] = calibrate.fit(list(calibrate.judge(graphs, [facts for _, facts in held], lemmatizer.noun)))
+    tables["calibration"] = calibrate.fit(CompactParser(out), held_factual + held_web, lemmatizer.noun)
     artefact.write(out, network, tables, vectors, about)
-
-
-def report(parser: CompactParser, factual: Path) -> None:
-    """Prints scores on FACTUAL's dev set and on the web dev set."""
-    noun = Lemmatizer().noun
-    for name, rows in (("factual dev", read_factual(factual / "dev.csv")), ("web dev", read_web(WEB / "dev.tsv"))):
-        gold = [facts for _, facts in rows]
-        graphs = parser.parse([" ".join(tokens) for tokens, _ in rows])
-        judged = list(calibrate.judge(graphs, gold, noun))
-        scores = precision_recall([parse_facts(graph.to_factual()) for graph in graphs], gold, noun)
-        scores["calibration error"] = calibrate.expected_calibration_error(judged)
-        scores["top half of relations"] = calibrate.top_half_precision(judged)
-        print(name, {what: round(value, 1) for what, value in scores.items()})
 
 
 def _unlabelled(paths: Sequence[Path], labelled: set[str], config: Config) -> list[list[str]]:
@@ -164,8 +165,8 @@ def _split(rows: list[Row], held: int, seed: int) -> tuple[list[Row], list[Row]]
     )
 
 
-def _examples(aligner: Aligner, rows: Sequence[Row]) -> list[Example]:
-    return usable(Example(tokens, aligner.pairs(tokens, facts), facts) for tokens, facts in rows)
+def _examples(aligner: Aligner, rows: Sequence[Row], weight: float = 1.0) -> list[Example]:
+    return usable(Example(tokens, aligner.pairs(tokens, facts), facts, weight) for tokens, facts in rows)
 
 
 def _tokens(rows: Sequence[Row]) -> list[list[str]]:

@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
-from parsers.encoding import ATTRIBUTE, COMPOUND, COPIED, PART, RELATION, THING, Pairs
+from parsers.encoding import ATTRIBUTE, COMPOUND, COPIED, PART, RELATION, THING, Pairs, predicate_order
 from parsers.lemmas import Lemmatizer
-from parsers.lexicon import NUMBERS
+from parsers.lexicon import MULTI_WORD_HEADS, NUMBERS, PREPOSITIONS
 from parsers.training.data import Example, Fact
 
 WHOLE_PREDICATES_FROM = 5
@@ -28,6 +28,8 @@ _MOST_COMBINATIONS = 64
 
 _NUMBERS = NUMBERS | {"one": "1", "both": "2", "pair": "2", "couple": "2"}
 _UNMATCHED = frozenset("a an the . , of and is are 's ' to it this that there".split())
+_CHOICES = frozenset([("lying", "lay"), ("lies", "lay")])
+"""Token and annotators' verb that are not one word but two habits, which the network tells by the caption."""
 
 _Words = tuple[int | None, ...]
 """Token of each word of a phrase, None where no token matches."""
@@ -62,7 +64,7 @@ class Aligner:
     def pairs(self, tokens: Sequence[str], facts: Iterable[Fact]) -> Pairs:
         """The graph as labelled pairs; what cannot be expressed is left out."""
         pairs = Pairs()
-        for fact in facts:
+        for fact in (self._as_in_caption(tokens, fact) for fact in facts):
             if len(fact) == 1:
                 head = self._mark(pairs, self._candidates(tokens, fact[0])[0], COMPOUND)
                 if head is not None:
@@ -74,33 +76,50 @@ class Aligner:
         return pairs
 
     def learned_words(self, rows: Iterable[tuple[list[str], list[Fact]]]) -> dict[str, dict[str, str]]:
-        """Words that annotators consistently write for a token, by role and token, where the rules have another."""
-        counts: dict[str, defaultdict[str, Counter[str]]] = {
-            role: defaultdict(Counter) for role in ("name", "attribute", "predicate")
+        """Words that annotators consistently write for a token, by role and token, where the rules have another.
+
+        Of names also whole ones: "cellphone" for "cell phone".
+        """
+        noun, verb = self._lemmatizer.noun, self._lemmatizer.verb
+        rule: dict[str, Callable[[str], str]] = {
+            "name": noun,
+            "attribute": lambda word: NUMBERS.get(word, word),
+            "predicate": verb,
         }
+        counts: dict[str, defaultdict[str, Counter[str]]] = {role: defaultdict(Counter) for role in rule}
 
         def count(role: str, tokens: Sequence[str], phrase: str, aligned: _Words) -> None:
             for position, word in zip(aligned, phrase.split(), strict=True):
                 if position is not None:
-                    counts[role][tokens[position]][word] += 1
+                    counts[role][tokens[position]][noun(word) if role == "name" else word] += 1
+
+        def count_whole(role: str, written: str, here: str) -> None:
+            written, here = (" ".join([*words[:-1], noun(words[-1])]) for words in (written.split(), here.split()))
+            if " " in here:
+                counts[role][here][written] += 1
 
         for tokens, facts in rows:
-            for fact in facts:
+            for written in facts:
+                fact = self._as_in_caption(tokens, written)
+                count_whole("name", written[0], fact[0])
                 if len(fact) == 3 and fact[1] == "is":
-                    count("attribute", tokens, fact[2], self._align_attribute(tokens, fact)[1])
+                    count_whole("attribute", written[2], fact[2])
+                    name, value = self._align_attribute(tokens, fact)
+                    count("attribute", tokens, fact[2], value)
                 elif len(fact) == 3:
-                    count("predicate", tokens, fact[1], self._align_relation(tokens, fact)[1])
-        rule: dict[str, Callable[[str], str]] = {
-            "name": self._lemmatizer.noun,
-            "attribute": lambda word: NUMBERS.get(word, word),
-            "predicate": self._lemmatizer.verb,
-        }
+                    count_whole("name", written[2], fact[2])
+                    name, predicate, object_ = self._align_relation(tokens, fact)
+                    count("predicate", tokens, fact[1], predicate)
+                    count("name", tokens, fact[2].split()[-1], object_[-1:])
+                else:
+                    name = self._candidates(tokens, fact[0])[0]
+                count("name", tokens, fact[0].split()[-1], name[-1:])
         learned: dict[str, dict[str, str]] = {role: {} for role in counts}
         for role, by_token in counts.items():
             for token, words in by_token.items():
                 word, seen = words.most_common(1)[0]
                 trusted = seen >= LEARNED_WORDS_FROM and seen >= LEARNED_WORDS_SHARE * words.total()
-                if trusted and word != rule[role](token):
+                if trusted and word != (token if " " in token else rule[role](token)):
                     learned[role][token] = word
         return learned
 
@@ -118,9 +137,31 @@ class Aligner:
         }
         self._similarity.cache_clear()
 
+    def _as_in_caption(self, tokens: Sequence[str], fact: Fact) -> Fact:
+        """The fact with words joined or parted as in the caption: "cell phone" for "cellphone"."""
+        if len(fact) == 3 and fact[1] != "is":
+            return (self._parted(tokens, fact[0]), fact[1], self._parted(tokens, fact[2]))
+        return (self._parted(tokens, fact[0]), *fact[1:2], *(self._parted(tokens, value) for value in fact[2:]))
+
+    def _parted(self, tokens: Sequence[str], phrase: str) -> str:
+        words = phrase.split()
+        if len(words) > 1:
+            for joined in ("-".join(words), "".join(words)):
+                if joined in tokens:
+                    return joined
+        parted: list[str] = []
+        for word in words:
+            plain = word.replace("-", "")
+            pairs = () if any(self._same_word(token, word) for token in tokens) else itertools.pairwise(tokens)
+            found = next((pair for pair in pairs if len(plain) > 3 and self._same_word("".join(pair), plain)), (word,))
+            parted += found
+        return " ".join(parted)
+
     def _same_word(self, token: str, word: str) -> bool:
         if token == word or _NUMBERS.get(token) == word:
             return True
+        if (token, word) in _CHOICES:
+            return False
         noun, verb = self._lemmatizer.noun, self._lemmatizer.verb
         return not {token, noun(token), verb(token)}.isdisjoint((word, noun(word), verb(word)))
 
@@ -131,9 +172,7 @@ class Aligner:
             return 0.95
         if (token, word) in self._synonyms:
             return 0.85
-        if min(len(token), len(word)) > 3 and token[0] == word[0]:
-            return 0.7 * (difflib.SequenceMatcher(None, token, word).ratio() >= 0.78)
-        return 0.0
+        return 0.7 * _spelt_alike(token, word)
 
     def _candidates(self, tokens: Sequence[str], phrase: str) -> list[_Words]:
         """The most compact ways to find the words of a phrase among the tokens."""
@@ -194,20 +233,15 @@ class Aligner:
     def _add_relation(self, pairs: Pairs, tokens: Sequence[str], fact: Fact) -> None:
         subject, predicate, object_ = self._align_relation(tokens, fact)
         pair = (self._mark(pairs, subject, COMPOUND), self._mark(pairs, object_, COMPOUND))
-        if None in pair or pair[0] == pair[1] or pair in pairs.arcs:
+        if None in pair or pair in pairs.arcs:
             return
         copied = self._copied(tokens, fact[1], predicate, pair)
         if copied is None and fact[1] not in self._whole:
+            if pair[0] == pair[1]:
+                return
             # Said in other words: what of it the caption has is the nearest that can be learned.
-            copied = tuple(
-                sorted(
-                    {
-                        i
-                        for i, word in zip(predicate, fact[1].split(), strict=True)
-                        if i is not None and i not in pair and self._similarity(tokens[i], word)
-                    }
-                )
-            )
+            found = {i for i in predicate if i is not None and i not in pair}
+            copied = tuple(sorted(found.union(_openers(tokens, found) - set(pair))))
             if not copied:
                 return
         pairs.arcs[pair] = RELATION  # type: ignore[index]
@@ -220,12 +254,30 @@ class Aligner:
     ) -> tuple[int, ...] | None:
         """The tokens that a predicate's words are copied from; None where it is not copied in order."""
         found = [i for i in words if i is not None]
-        in_order = all(before < after for before, after in itertools.pairwise(found))
-        if len(found) < len(words) or not in_order or set(pair) & set(found):
+        if len(found) < len(words) or len(set(found)) < len(found) or set(pair) & set(found):
             return None
-        if not all(self._same_word(tokens[i], word) for i, word in zip(found, phrase.split(), strict=True)):
+        if tuple(found) != predicate_order(tokens, sorted(found), pair):
             return None
-        return tuple(found)
+        for i, word in zip(found, phrase.split(), strict=True):
+            if (tokens[i], word) in _CHOICES or not (self._same_word(tokens[i], word) or _spelt_alike(tokens[i], word)):
+                return None
+        return tuple(sorted(found))
+
+
+def _openers(tokens: Sequence[str], found: Iterable[int]) -> set[int]:
+    """The prepositions before the nouns of compound ones: of "on the corner of" the "on", for "in corner of"."""
+    openers = set()
+    for position in found:
+        before = position - 1 - (tokens[position - 1] in ("the", "a", "an"))
+        if tokens[position] in MULTI_WORD_HEADS and before >= 0 and tokens[before] in PREPOSITIONS:
+            openers.add(before)
+    return openers
+
+
+def _spelt_alike(token: str, word: str) -> bool:
+    if min(len(token), len(word)) <= 3 or token[0] != word[0]:
+        return False
+    return difflib.SequenceMatcher(None, token, word).ratio() >= 0.78
 
 
 def _spread(words: _Words) -> int:

@@ -1,5 +1,6 @@
 """Writes what ``parsers.compact`` reads."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -30,3 +31,8 @@ def write(folder: Path, student: Student, tables: dict[str, Any], vectors: np.nd
     save_file(weights, folder / "weights.safetensors", {"version": VERSION, **about})
     text = json.dumps({"version": VERSION, **tables}, ensure_ascii=False, separators=(",", ":"))
     (folder / "vocabulary.json").write_text(text, encoding="utf-8")
+
+
+def checksum(folder: Path) -> str:
+    """SHA-256 of an artefact's weights."""
+    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()

@@ -4,15 +4,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from parsers.compact import CompactParser, caption_length
 from parsers.scene_graph import SceneGraph
 from parsers.training.data import Fact
-from parsers.training.score import normalised
 
 FACTS_PER_STEP = 50
 KINDS = ("relation", "attribute")
 
-IDENTITY = {
-    kind: {"from": [n / 2000 for n in range(2000)], "confidence": [n / 2000 for n in range(2000)]} for kind in KINDS
+Steps = dict[str, dict[str, dict[str, list[float]]]]
+"""What ``parsers.compact.Calibration`` reads: by length of caption and kind of fact the probabilities ``from`` which
+each ``confidence`` holds, both rising."""
+
+_AS_IT_IS = [n / 2000 for n in range(2000)]
+IDENTITY: Steps = {
+    length: {kind: {"from": _AS_IT_IS, "confidence": _AS_IT_IS} for kind in KINDS} for length in ("short", "long")
 }
 """Leaves the network's probabilities as they are, to the third digit."""
 
@@ -23,10 +28,10 @@ Judged = tuple[str, float, bool]
 def judge(graphs: Sequence[SceneGraph], gold: Sequence[Sequence[Fact]], noun: Callable[[str], str]) -> Iterator[Judged]:
     """Every fact of the graphs that has a confidence, against people's facts."""
     for graph, facts in zip(graphs, gold, strict=True):
-        truth = normalised(facts, noun)
+        truth = {_singular(fact, noun) for fact in facts}
 
         def stated(*fact: str, truth: set[Fact] = truth) -> bool:
-            return not normalised([fact], noun).isdisjoint(truth)
+            return _singular(fact, noun) in truth
 
         for relation in graph.relations:
             if relation.confidence is not None:
@@ -39,19 +44,27 @@ def judge(graphs: Sequence[SceneGraph], gold: Sequence[Sequence[Fact]], noun: Ca
                 yield "attribute", entity.quantity_confidence, stated(entity.head, "is", entity.quantity)
 
 
-def fit(judged: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
-    """Isotonic regression (Zadrozny and Elkan 2002) of truth on the network's probability, for each kind of fact.
+def fit(parser: CompactParser, rows: Sequence[tuple[list[str], list[Fact]]], noun: Callable[[str], str]) -> Steps:
+    """Isotonic regression (Zadrozny and Elkan 2002) of truth on the network's probability.
 
-    Returns:
-        by kind the probabilities ``from`` which each ``confidence`` holds, both rising.
+    Args:
+        parser: gives the network's own probabilities (``IDENTITY``).
+        rows: captions' tokens and people's facts, none of them trained on.
+        noun: singular of a noun.
     """
-    return {
-        kind: _isotonic(
-            np.array([confidence for kind_, confidence, _ in judged if kind_ == kind]),
-            np.array([true for kind_, _, true in judged if kind_ == kind], float),
-        )
-        for kind in KINDS
-    }
+    steps: Steps = {}
+    for length in IDENTITY:
+        chosen = [row for row in rows if caption_length(len(row[0])) == length]
+        graphs = parser.parse([" ".join(tokens) for tokens, _ in chosen])
+        judged = list(judge(graphs, [facts for _, facts in chosen], noun))
+        steps[length] = {
+            kind: _isotonic(
+                np.array([confidence for kind_, confidence, _ in judged if kind_ == kind]),
+                np.array([true for kind_, _, true in judged if kind_ == kind], float),
+            )
+            for kind in KINDS
+        }
+    return steps
 
 
 def _isotonic(scores: np.ndarray, truth: np.ndarray) -> dict[str, list[float]]:
@@ -72,16 +85,21 @@ def _isotonic(scores: np.ndarray, truth: np.ndarray) -> dict[str, list[float]]:
 
 
 def expected_calibration_error(judged: Sequence[Judged], bins: int = 10) -> float:
-    """Mean distance of confidence and truth over equal-width bins, in percentage points (Naeini et al. 2015)."""
+    """Mean distance of confidence and truth over bins of equal width, between 0 and 1 (Naeini et al. 2015)."""
     confidence = np.array([value for _, value, _ in judged])
     truth = np.array([true for _, _, true in judged], float)
     bin_ = np.minimum((confidence * bins).astype(int), bins - 1)
     errors = [abs((confidence - truth)[bin_ == number].sum()) for number in range(bins)]
-    return float(100 * sum(errors) / max(1, len(judged)))
+    return float(sum(errors) / max(1, len(judged)))
 
 
-def top_half_precision(judged: Sequence[Judged]) -> float:
-    """Share of true facts among the most confident half of the relation facts, in percent."""
+def precision_of_surest_relations(judged: Sequence[Judged]) -> float:
+    """Share of true facts among the more confident half of the relations."""
     relations = sorted((fact for fact in judged if fact[0] == "relation"), key=lambda fact: -fact[1])
-    half = relations[: max(1, len(relations) // 2)]
-    return 100 * sum(true for _, _, true in half) / max(1, len(half))
+    half = relations[: (len(relations) + 1) // 2]
+    return sum(true for _, _, true in half) / max(1, len(half))
+
+
+def _singular(fact: Sequence[str], noun: Callable[[str], str]) -> Fact:
+    """The fact with every word but ``is`` in the singular, for labels keep the caption's number."""
+    return tuple(part if part == "is" else " ".join(map(noun, part.split())) for part in fact)

@@ -3,7 +3,8 @@
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -12,10 +13,12 @@ from torch import Tensor, nn
 
 from parsers.encoding import COPIED, NONE, RELATION, THING, Pairs
 from parsers.training.data import Example
-from parsers.training.network import Heads, loss
+from parsers.training.network import Heads, hard_arcs, hard_copies, hard_predicate, loss
 
 AVERAGE_DECAY = 0.998
 """Of the moving average of the weights, which is what is kept."""
+LEAST_KNOWN = 0.5
+"""Probability of the labels that are still there from which an earlier network's predicate is taught."""
 
 
 def batches(examples: Sequence[Example], size: int, rng: random.Random) -> list[list[Example]]:
@@ -77,51 +80,122 @@ def train(
     after_epoch(epochs - 1)
 
 
-def predict(
-    heads: Heads,
-    encode: Callable[[Sequence[list[str]]], Tensor],
-    captions: Sequence[list[str]],
+@dataclass(frozen=True)
+class Reader:
+    """A trained network that labels captions for another, in eval mode.
+
+    Attributes:
+        heads: of the network.
+        encode: the rest of it, from captions of equally many tokens.
+        labels: of predicates, as it was trained.
+    """
+
+    heads: Heads
+    encode: Callable[[Sequence[list[str]]], Tensor]
+    labels: Sequence[str]
+
+
+def read(
+    readers: Sequence[Reader],
+    examples: Sequence[Example],
     labels: Sequence[str],
+    *,
+    trust: float = 1.0,
     batch: int = 128,
-) -> list[tuple[Pairs, np.ndarray]]:
-    """Labelled pairs of captions and their arc probabilities, float16 [tokens, tokens, arcs]; networks in eval mode."""
+) -> list[Example]:
+    """The examples as networks read them together, with their doubts: the mean of their probabilities.
+
+    Args:
+        readers: the networks.
+        examples: at least one token each.
+        labels: of predicates, of the examples made.
+        trust: the networks' share in what the examples become. Below 1 they have people's labels, which have the rest
+            and whose pairs stay; at 1 the pairs are the networks'.
+    """
     by_length: defaultdict[int, list[int]] = defaultdict(list)
-    for number, tokens in enumerate(captions):
-        by_length[len(tokens)].append(number)
-    predicted: dict[int, tuple[Pairs, np.ndarray]] = {}
+    for number, example in enumerate(examples):
+        by_length[len(example.tokens)].append(number)
+    made: dict[int, Example] = {}
+    number_of = {label: number for number, label in enumerate(labels)}
     with torch.inference_mode():
-        for length, numbers in by_length.items():
-            for start in range(0, len(numbers) if length else 0, batch):
-                chosen = numbers[start : start + batch]
-                encoded = encode([captions[number] for number in chosen])
-                found = _label(heads, encoded, labels)
-                predicted.update(zip(chosen, found, strict=True))
-    nothing = (Pairs(), np.zeros((0, 0, 0), np.float16))
-    return [predicted.get(number, nothing) for number in range(len(captions))]
+        for numbers in by_length.values():
+            for start in range(0, len(numbers), batch):
+                chosen = [examples[number] for number in numbers[start : start + batch]]
+                encoded = [reader.encode([example.tokens for example in chosen]) for reader in readers]
+                arcs = _mean([_arc_probabilities(reader.heads, e) for reader, e in zip(readers, encoded, strict=True)])
+                read_ = [
+                    replace(example, pairs=example.pairs if trust < 1 else _likeliest_arcs(probabilities))
+                    for example, probabilities in zip(chosen, arcs, strict=True)
+                ]
+                _add_predicates(readers, encoded, read_, number_of)
+                for example, probabilities in zip(read_, arcs, strict=True):
+                    _mix(example, probabilities, trust, number_of)
+                made.update(zip(numbers[start : start + batch], read_, strict=True))
+    return [made[number] for number in range(len(examples))]
 
 
-def _label(heads: Heads, encoded: Tensor, labels: Sequence[str]) -> Iterator[tuple[Pairs, np.ndarray]]:
+def _arc_probabilities(heads: Heads, encoded: Tensor) -> np.ndarray:
     logits = heads.arcs(encoded)
     diagonal = torch.eye(logits.shape[1], dtype=torch.bool)
     logits[..., THING].masked_fill_(~diagonal, -1e4)
-    logits[..., NONE + 1 : THING].masked_fill_(diagonal[..., None], -1e4)
-    probabilities = logits.softmax(-1)
-    scores, arcs = probabilities.max(-1)
-    pairs = [Pairs() for _ in encoded]
-    for row, head, other in arcs.nonzero().tolist():
-        pairs[row].arcs[head, other] = int(arcs[row, head, other])
-        pairs[row].arc_scores[head, other] = float(scores[row, head, other])
-    relations = (arcs == RELATION).nonzero()
-    if len(relations):
-        predicate, copy = heads.predicates(encoded, *relations.T)
-        predicate, copy = predicate.softmax(-1), copy.sigmoid()
-        for index, (row, head, other) in enumerate(relations.tolist()):
-            score, label = predicate[index].max(0)
-            pairs[row].predicates[head, other] = labels[int(label)]
-            if labels[int(label)] == COPIED:
-                copy[index, [head, other]] = 0
-                chosen = (copy[index] > 0.5).nonzero()[:, 0].tolist() or [int(copy[index].argmax())]
-                pairs[row].copied[head, other] = tuple(chosen)
-                score = score * copy[index, chosen].min()
-            pairs[row].predicate_scores[head, other] = float(score)
-    return zip(pairs, probabilities.half().numpy(), strict=True)
+    logits[..., NONE + 1 : RELATION].masked_fill_(diagonal[..., None], -1e4)
+    return logits.softmax(-1).numpy()
+
+
+def _likeliest_arcs(probabilities: np.ndarray) -> Pairs:
+    """The best label of each pair, from [tokens, tokens, arcs]."""
+    arcs = probabilities.argmax(-1)
+    return Pairs({(int(head), int(other)): int(arcs[head, other]) for head, other in zip(*arcs.nonzero(), strict=True)})
+
+
+def _add_predicates(
+    readers: Sequence[Reader], encoded: Sequence[Tensor], examples: Sequence[Example], number_of: dict[str, int]
+) -> None:
+    """What the networks say of the predicates of the examples' relation pairs; as labels where these have none.
+
+    Relations whose predicate is most likely one that ``number_of`` does not have are left out.
+    """
+    for example in examples:
+        example.soft_predicates, example.soft_copies = {}, {}
+    places = [
+        (row, *pair)
+        for row, example in enumerate(examples)
+        for pair, arc in example.pairs.arcs.items()
+        if arc == RELATION
+    ]
+    if not places:
+        return
+    labels = list(number_of)
+    predicates, copies = [], []
+    for reader, states in zip(readers, encoded, strict=True):
+        predicate, copy = reader.heads.predicates(states, *torch.tensor(places).T)
+        shared = [(number, number_of[label]) for number, label in enumerate(reader.labels) if label in number_of]
+        before, after = np.array(shared).T
+        moved = np.zeros((len(places), len(labels)), np.float32)
+        moved[:, after] = predicate.softmax(-1).numpy()[:, before]
+        predicates.append(moved)
+        copies.append(copy.sigmoid().numpy())
+    for (row, head, other), soft, copied in zip(places, _mean(predicates), _mean(copies), strict=True):
+        example, pair = examples[row], (head, other)
+        copied[[head, other]] = 0
+        if pair not in example.pairs.predicates:
+            if soft.sum() < LEAST_KNOWN:
+                del example.pairs.arcs[pair]
+                continue
+            label = example.pairs.predicates[pair] = labels[int(soft.argmax())]
+            if label == COPIED:
+                example.pairs.copied[pair] = tuple((copied > 0.5).nonzero()[0].tolist()) or (int(copied.argmax()),)
+        example.soft_predicates[pair], example.soft_copies[pair] = soft / soft.sum(), copied
+
+
+def _mix(example: Example, arcs: np.ndarray, trust: float, number_of: dict[str, int]) -> None:
+    """Makes the example's targets ``trust`` of what the networks say and the rest of its own labels."""
+    example.soft_arcs = (trust * arcs + (1 - trust) * hard_arcs(example)).astype(np.float16)
+    for pair, soft in example.soft_predicates.items():
+        example.soft_predicates[pair] = trust * soft + (1 - trust) * hard_predicate(example, pair, number_of)
+    for pair, soft in example.soft_copies.items():
+        example.soft_copies[pair] = trust * soft + (1 - trust) * hard_copies(example, pair)
+
+
+def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.mean(arrays, axis=0)

@@ -94,53 +94,84 @@ class Teacher(nn.Module):
         encoder.pooler = None
         encoder.encoder.layer = encoder.encoder.layer[:layers]
         self._tokenizer = tokenizer
+        self._pieces: dict[tuple[str, ...], tuple[list[int], list[int]]] = {}
         self.dropout = nn.Dropout(dropout)
         self.heads = Heads(384, predicates, 192, dropout)
 
     def forward(self, captions: Sequence[list[str]]) -> Tensor:
-        pieces = self._tokenizer(list(captions), is_split_into_words=True, padding=True, return_tensors="pt")
+        split = [self._split(tuple(tokens)) for tokens in captions]
+        longest, padding = max(len(pieces) for pieces, _ in split), self._tokenizer.pad_token_id
+        pieces = torch.tensor([pieces + [padding] * (longest - len(pieces)) for pieces, _ in split])
         with torch.autocast("cpu", torch.bfloat16):
-            states = self.encoder(input_ids=pieces["input_ids"], attention_mask=pieces["attention_mask"])
-        first = torch.zeros(len(captions), len(captions[0]), dtype=torch.long)
-        for row in range(len(captions)):
-            for piece, token in reversed(list(enumerate(pieces.word_ids(row)))):
-                if token is not None:
-                    first[row, token] = piece
+            states = self.encoder(input_ids=pieces, attention_mask=(pieces != padding).long())
         encoded = states.last_hidden_state.float()
+        first = torch.tensor([first for _, first in split])
         return self.dropout(encoded.gather(1, first[..., None].expand(-1, -1, encoded.shape[-1])))
+
+    def _split(self, tokens: tuple[str, ...]) -> tuple[list[int], list[int]]:
+        """A caption's pieces, and the first one of each token."""
+        if tokens not in self._pieces:
+            made = self._tokenizer(list(tokens), is_split_into_words=True)
+            owners = made.word_ids()
+            first = [owners.index(token) if token in owners else 0 for token in range(len(tokens))]
+            self._pieces[tokens] = made["input_ids"], first
+        return self._pieces[tokens]
 
 
 def loss(heads: Heads, encoded: Tensor, batch: Sequence[Example], labels: dict[str, int]) -> Tensor:
     """Mean over captions of the summed cross-entropies of arcs, predicates and copied tokens, weighted by caption."""
     size, tokens = encoded.shape[:2]
     arcs = np.zeros((size, tokens, tokens, len(ARCS)), np.float32)
-    relations: list[tuple[int, int, int, int]] = []
-    copied: list[np.ndarray] = []
+    relations: list[tuple[int, int, int]] = []
+    predicates: list[np.ndarray] = []
+    copies: list[np.ndarray] = []
     for row, example in enumerate(batch):
         pairs = example.pairs
         if example.soft_arcs is not None:
             arcs[row] = example.soft_arcs
         else:
-            arcs[row, :, :, 0] = 1
-            for (head, other), arc in pairs.arcs.items():
-                arcs[row, head, other, 0] = 0
-                arcs[row, head, other, arc] = 1
-        for (head, other), arc in pairs.arcs.items():
-            if arc != RELATION:
-                continue
-            label = pairs.predicates[head, other]
-            relations.append((row, head, other, labels[label]))
-            wanted = np.full(tokens, 0.0 if label == COPIED else -1.0, np.float32)
-            wanted[list(pairs.copied.get((head, other), ()))] = 1
-            copied.append(wanted)
+            arcs[row] = hard_arcs(example)
+        for pair, arc in pairs.arcs.items():
+            if arc == RELATION:
+                relations.append((row, *pair))
+                predicates.append(example.soft_predicates.get(pair, hard_predicate(example, pair, labels)))
+                copied = pairs.predicates[pair] == COPIED
+                copies.append(
+                    example.soft_copies.get(pair, hard_copies(example, pair)) if copied else np.full(tokens, -1.0)
+                )
     weights = torch.tensor([example.weight for example in batch])
     by_pair = -(torch.from_numpy(arcs) * F.log_softmax(heads.arcs(encoded), -1)).sum(-1)
     total = (by_pair.flatten(1).sum(1) * weights).sum()
     if relations:
-        row, head, other, label = torch.tensor(relations).T
+        row, head, other = torch.tensor(relations).T
         predicate, copy = heads.predicates(encoded, row, head, other)
-        target = torch.from_numpy(np.stack(copied))
+        target = torch.from_numpy(np.stack(copies).astype(np.float32))
         by_token = F.binary_cross_entropy_with_logits(copy, target.clamp(min=0), reduction="none") * (target >= 0)
-        by_relation = F.cross_entropy(predicate, label, reduction="none") + by_token.sum(1)
-        total = total + (by_relation * weights[row]).sum()
+        by_relation = F.cross_entropy(predicate, torch.from_numpy(np.stack(predicates)), reduction="none")
+        total = total + ((by_relation + by_token.sum(1)) * weights[row]).sum()
     return total / size
+
+
+def hard_arcs(example: Example) -> np.ndarray:
+    """The arcs of an example's pairs as probabilities, float32 [tokens, tokens, arcs]."""
+    tokens = len(example.tokens)
+    arcs = np.zeros((tokens, tokens, len(ARCS)), np.float32)
+    arcs[:, :, 0] = 1
+    for (head, other), arc in example.pairs.arcs.items():
+        arcs[head, other, 0] = 0
+        arcs[head, other, arc] = 1
+    return arcs
+
+
+def hard_predicate(example: Example, pair: tuple[int, int], labels: dict[str, int]) -> np.ndarray:
+    """The predicate label of a relation pair as probabilities, float32 [labels]."""
+    probabilities = np.zeros(len(labels), np.float32)
+    probabilities[labels[example.pairs.predicates[pair]]] = 1
+    return probabilities
+
+
+def hard_copies(example: Example, pair: tuple[int, int]) -> np.ndarray:
+    """Which tokens a relation pair's predicate is copied from, as probabilities, float32 [tokens]."""
+    probabilities = np.zeros(len(example.tokens), np.float32)
+    probabilities[list(example.pairs.copied.get(pair, ()))] = 1
+    return probabilities

@@ -1,20 +1,25 @@
 """The student: the small network that parses, learning from people's labels and the teacher's."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from torch import Tensor
 
 from parsers.features import WORD_VECTOR, numbers, spelling
 from parsers.training.data import Example
-from parsers.training.loop import train
+from parsers.training.loop import Reader, train
 from parsers.training.network import Student
 
 SEEN_AT_LEAST = 2
 """Occurrences from which a word has a row of its own."""
+KNOWN_FROM, COMMON_FROM = 5, 20
+"""Occurrences from which a word is certainly no misspelling, and from which another word may be one of it."""
 
 
 class Inputs:
@@ -32,17 +37,20 @@ class Inputs:
     ) -> None:
         self._vocabulary = vocabulary
         self._counts = counts
-        self._vectors = vectors
+        self._rows = {word: row for row, word in enumerate(vectors, 1)}
+        self._vectors = torch.from_numpy(np.stack([np.zeros(WORD_VECTOR, np.float32), *vectors.values()]))
         self._rng = rng
+        self._spelled: dict[str, tuple[int, ...]] = {}
 
     def __call__(self, captions: Sequence[Sequence[str]], *, hide: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         rows = [numbers(tokens, self._vocabulary) for tokens in captions]
         if hide:
             rows = [[self._hidden(row) for row in caption] for caption in rows]
-        unknown = np.zeros(WORD_VECTOR, np.float32)
-        vectors = np.stack([[self._vectors.get(token, unknown) for token in tokens] for tokens in captions])
-        spelled = [[spelling(token) for token in tokens] for tokens in captions]
-        return torch.tensor(rows), torch.tensor(spelled), torch.from_numpy(vectors)
+        for token in {token for tokens in captions for token in tokens} - self._spelled.keys():
+            self._spelled[token] = spelling(token)
+        spelled = [[self._spelled[token] for token in tokens] for tokens in captions]
+        vectors = self._vectors[torch.tensor([numbers(tokens, self._rows) for tokens in captions])]
+        return torch.tensor(rows), torch.tensor(spelled), vectors
 
     def _hidden(self, row: int) -> int:
         chance = 0.03 + 0.3 / (0.3 + self._counts[row])
@@ -74,9 +82,26 @@ def fit(
         {label: number for number, label in enumerate(labels)},
         [{"params": list(student.parameters()), "lr": 2e-3, "weight_decay": 1e-4}],
         epochs=epochs,
-        batch=40,
+        batch=64,
         clip=5.0,
         warmup=200,
         seed=seed,
         after_epoch=after_epoch,
     )
+
+
+def earlier(artefact: Path) -> Reader:
+    """The network of an artefact, as a teacher."""
+    tables = json.loads((artefact / "vocabulary.json").read_text(encoding="utf-8"))
+    weights = load_file(artefact / "weights.safetensors")
+    vectors = weights.pop("word_vectors") * weights.pop("word_vector_scales").astype(np.float32)
+    student = Student(len(tables["words"]) + 1, len(tables["labels"]))
+    student.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in weights.items()})
+    rows = {word: row for row, word in enumerate(tables["words"], 1)}
+    inputs = Inputs(rows, (), dict(zip(tables["vectors"], vectors, strict=True)), random.Random(0))
+    return reader(student, inputs, tables["labels"])
+
+
+def reader(student: Student, inputs: Inputs, labels: Sequence[str]) -> Reader:
+    student.eval()
+    return Reader(student.heads, lambda captions: student(*inputs(captions)), labels)

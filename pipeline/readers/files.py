@@ -1,12 +1,13 @@
 """What the planner and the readers share about files: the split, the file's entry in the manifest, and byte streams."""
 
 import contextlib
+import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
-import fsspec.core
+from schemas import places
 
 BLOCK_BYTES = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
@@ -76,9 +77,9 @@ def open_binary(path: str) -> IO[bytes]:
 
     Raises:
         OSError: there is no such file, or it may not be read.
+        PlaceError: an object store fails, now or while it is read; what is lost so is no fault of the file.
     """
-    filesystem, stripped = fsspec.core.url_to_fs(path)
-    return filesystem.open(stripped, "rb")
+    return cast(IO[bytes], places.open_to_read(path))
 
 
 def blocks(path: str, start: int = 0, compression: str | None = None) -> Iterator[bytes]:
@@ -101,6 +102,26 @@ def blocks(path: str, start: int = 0, compression: str | None = None) -> Iterato
                 continue
             yield block[skip:]
             skip = 0
+
+
+def blocks_of_start(path: str, size: int, least: int) -> tuple[str | None, Iterator[bytes]]:
+    """Compression of a file, and its uncompressed bytes from the start: at least ``least`` of them, if it has so many.
+
+    From an object store, one request gets what is needed of a text file; a gzip file may seem to end early.
+
+    Args:
+        size: the file's, as stored.
+    """
+    filesystem, stripped = places.place(path)
+    if places.is_local(filesystem):
+        with open_binary(path) as file:
+            compression = "gzip" if file.read(2) == GZIP_MAGIC else None
+        return compression, blocks(path, 0, compression)
+    with places.telling(path):
+        stored = filesystem.cat_file(stripped, start=0, end=min(size, least)) if size else b""
+    if stored.startswith(GZIP_MAGIC):
+        return "gzip", _gunzip(io.BytesIO(stored))
+    return None, iter([stored] if stored else [])
 
 
 def _gunzip(file: IO[bytes]) -> Iterator[bytes]:

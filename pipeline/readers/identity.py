@@ -1,4 +1,4 @@
-"""Who an image is: ids made of URLs, and the 64-bit keys that tables are partitioned by.
+"""The 64-bit keys that tables are partitioned by; `schemas.image_ids` says what an image is called.
 
 Every hash is BLAKE2b. Python's own ``hash`` changes with each process, and the hashes of pyarrow, pandas and DuckDB
 may change with their versions, whereas BLAKE2b (RFC 7693) gives the same bytes in every process, library and year. So
@@ -27,15 +27,6 @@ def hash64(texts: Sequence[str]) -> npt.NDArray[np.int64]:
     """
     digests = b"".join([blake2b(text.encode(), digest_size=8).digest() for text in texts])
     return np.frombuffer(digests, dtype="<i8").astype(np.int64)
-
-
-def url_ids(urls: Sequence[str]) -> list[str]:
-    """The image id of each URL: 32 hexadecimal digits, the 16-byte BLAKE2b digest of the URL without outer white space.
-
-    Raises:
-        UnicodeEncodeError: a URL holds half a surrogate pair and so has no UTF-8.
-    """
-    return [blake2b(url.strip().encode(), digest_size=16).hexdigest() for url in urls]
 
 
 def named_keys(source: str, image_ids: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """What the user names: files, folders and patterns; which files those are, their formats, and how to split them."""
 
+import contextlib
 import datetime
 import glob
 import itertools
@@ -12,11 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
-import fsspec.core
+
+from schemas import places
+from schemas.image_ids import find_names
 
 from . import columnar, text
-from .files import GZIP_MAGIC, FileInfo, Split, StreamError, blocks, open_binary
-from .rows import Reject, find_names, missing_columns
+from .files import FileInfo, Split, StreamError, blocks_of_start
+from .rows import Reject, missing_columns
 
 FORMATS = {
     "cc": "lines of caption<TAB>url, as Conceptual Captions has them",
@@ -97,15 +100,15 @@ def plan(
         raise InputError(f"unknown input format {input_format!r}; choose one of {', '.join(FORMATS)}")
     if not inputs:
         raise InputError("no input; give at least one file, folder or pattern")
-    sources: dict[str, str] = {}
+    sources: dict[str, tuple[str, _Listed]] = {}
     for entry in inputs:
-        for path, source in _expand(entry):
-            sources.setdefault(path, source)
+        for path, name, about in _expand(entry):
+            sources.setdefault(path, (name, about))
     # Most of the time goes into waiting for remote stores, hence the threads.
-    with ThreadPoolExecutor(max_workers=16) as threads:
+    with ThreadPoolExecutor(max_workers=32) as threads:
         tasks = [
-            threads.submit(_inspect, path, source, index, input_format, max(split_bytes, 1))
-            for index, (path, source) in enumerate(sources.items())
+            threads.submit(_inspect, path, source, index, input_format, max(split_bytes, 1), about)
+            for index, (path, (source, about)) in enumerate(sources.items())
         ]
         results = [task.result() for task in tasks]
     splits = [split for _, part, _ in results for split in part]
@@ -121,27 +124,47 @@ def plan(
     return splits, infos, rejects
 
 
-def _expand(entry: Input) -> Iterator[tuple[str, str]]:
-    """Path and source of each file that the input names, sorted by path."""
+_Listed = dict[str, Any] | None
+"""What a store's listing says of a file, so that it need not be asked for each; of local files it is not kept."""
+
+
+def _expand(entry: Input) -> Iterator[tuple[str, str, _Listed]]:
+    """Path and source of each file that the input names, sorted by path, and what a store says of it."""
+    with places.telling(entry.pattern):
+        yield from _expanded(entry)
+
+
+def _expanded(entry: Input) -> Iterator[tuple[str, str, _Listed]]:
+    found: dict[str, Any] = {}
     try:
-        filesystem, root = fsspec.core.url_to_fs(entry.pattern)
-        if filesystem.isdir(root):
-            source, paths = entry.source or _folder_name(root), _files_below(filesystem, root)
+        filesystem, root = places.place(entry.pattern)
+        local = places.is_local(filesystem)
+        if not local:
+            with contextlib.suppress(FileNotFoundError):  # no such bucket
+                found = filesystem.find(root, detail=True)
+        if filesystem.isdir(root) if local else set(found) - {root}:
+            paths = _as_list(filesystem.find(root)) if local else list(found)
+            source, paths = entry.source or _folder_name(root), _known_files(paths, root)
             if not paths:
                 raise InputError(
                     f"folder {entry.pattern!r} ({root}) holds no file with a known suffix ({', '.join(_SUFFIXES)}); "
                     "name other files one by one or with a pattern"
                 )
-        elif filesystem.exists(root) or _is_link(root):
+        elif found or (local and (filesystem.exists(root) or _is_link(root))):
             source, paths = entry.source or _stem(root), [root]
         elif glob.has_magic(root):
             folder = _fixed_folder(root)
             source = entry.source or _folder_name(folder)
             paths = []
-            for path in _as_list(filesystem.glob(root)):
+            found = filesystem.glob(root, detail=True)
+            for path, about in list(found.items()):
                 if _is_hidden(path, folder) and not _is_hidden(root, folder):
                     continue  # as in a shell, where * finds no hidden files
-                below = _files_below(filesystem, path) if filesystem.isdir(path) else [path]
+                below = []
+                if filesystem.isdir(path) if local else about["type"] == "directory":
+                    inside = filesystem.find(path, detail=True)
+                    found |= inside
+                    below = _known_files(list(inside), path)
                 paths += below or [path]  # an empty folder is a file that cannot be read
             paths = _without_img2dataset_copies(sorted(set(paths)))
             if not paths:
@@ -153,18 +176,16 @@ def _expand(entry: Input) -> Iterator[tuple[str, str]]:
     except InputError:
         raise
     except (OSError, ValueError) as error:
+        if fsspec.core.split_protocol(entry.pattern)[0] in places.EXTRAS:
+            raise
         raise InputError(f"input {entry.pattern!r} cannot be listed: {error}; check address and permissions") from None
     for path in paths:
-        yield (path if _is_local(filesystem) else filesystem.unstrip_protocol(path)), source
+        yield (path, source, None) if local else (filesystem.unstrip_protocol(path), source, found.get(path))
 
 
-def _files_below(filesystem: fsspec.AbstractFileSystem, folder: str) -> list[str]:
-    """Paths of the files of known suffix below the folder, sorted; hidden files and those like _SUCCESS left out."""
-    paths = [
-        path
-        for path in _as_list(filesystem.find(folder))
-        if path.lower().endswith(_SUFFIXES) and not _is_hidden(path, folder, (".", "_"))
-    ]
+def _known_files(files: list[str], folder: str) -> list[str]:
+    """Those of known suffix among the files of a folder, sorted; hidden files and those like _SUCCESS left out."""
+    paths = [path for path in files if path.lower().endswith(_SUFFIXES) and not _is_hidden(path, folder, (".", "_"))]
     return _without_img2dataset_copies(sorted(paths))
 
 
@@ -182,16 +203,17 @@ def _without_img2dataset_copies(paths: list[str]) -> list[str]:
 
 
 def _inspect(
-    path: str, source: str, index: int, input_format: str | None, split_bytes: int
+    path: str, source: str, index: int, input_format: str | None, split_bytes: int, listed: _Listed
 ) -> tuple[FileInfo, list[Split], Reject | None]:
     size, fingerprint, format_ = 0, "", None
     try:
-        filesystem, stripped = fsspec.core.url_to_fs(path)
-        entry = filesystem.info(stripped)
+        filesystem, stripped = places.place(path)
+        with places.telling(path):
+            entry = listed or filesystem.info(stripped)
         size, fingerprint = int(entry.get("size") or 0), _fingerprint(entry)
         if entry["type"] == "directory":
             raise StreamError("unreadable", "is a folder without files of a known suffix")
-        head, compression = _head(path)
+        head, compression = _head(path, size)
         format_ = input_format or _detect(head, path)
         _check(head, format_)
         if compression and format_ not in _TEXT_FORMATS:
@@ -207,13 +229,12 @@ def _inspect(
     return FileInfo(path, source, format_, size, fingerprint), splits, None
 
 
-def _head(path: str) -> tuple[bytes, str | None]:
+def _head(path: str, size: int) -> tuple[bytes, str | None]:
     """The first bytes of the file, uncompressed, and its compression."""
-    with open_binary(path) as file:
-        compression = "gzip" if file.read(2) == GZIP_MAGIC else None
+    compression, content = blocks_of_start(path, size, _SNIFF_BYTES)
     head = b""
     try:
-        for block in blocks(path, 0, compression):
+        for block in content:
             head += block
             if len(head) >= _SNIFF_BYTES:
                 break
@@ -408,7 +429,3 @@ def _is_link(path: str) -> bool:
         return Path(path).is_symlink()  # one that leads nowhere does not exist, but is there to be reported
     except (OSError, ValueError):
         return False
-
-
-def _is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
-    return "file" in (filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,))

@@ -1,16 +1,16 @@
 """From rows as they were read to Arrow batches of captions, and of rejects with their reasons."""
 
-import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 import schemas
+from schemas.image_ids import CAPTION_NAMES, IMAGE_ID_NAMES, URL_NAMES, url_ids
 
 from . import identity
 
@@ -54,11 +54,6 @@ REASONS = {
 MAX_CAPTION_CHARACTERS = 10_000
 MAX_RECORD_BYTES = 64 << 20
 """A longer line, CSV record or tar member is rejected without being held in memory."""
-
-CAPTION_NAMES = ("caption", "text", "alt", "title", "captions")
-IMAGE_ID_NAMES = ("image_id", "id", "key", "image", "file_name")
-URL_NAMES = ("url", "image_url")
-"""Names of columns and JSON keys, in any case, best first. A list of captions makes several rows."""
 
 _Value = TypeVar("_Value")
 _REJECT_CHARACTERS = 1_000
@@ -184,7 +179,7 @@ class RowBuilder:
         if not captions:
             return
         derived = [row for row, image_id in enumerate(ids) if image_id is None]
-        derived_ids = identity.url_ids([links[row] or "" for row in derived])
+        derived_ids = url_ids([links[row] or "" for row in derived])
         if len(derived) == len(ids):
             names = derived_ids
             keys = identity.hash64(names)
@@ -242,56 +237,12 @@ def rejects_table(rejects: Sequence[Reject]) -> pa.Table:
                     schema=schemas.REJECTS)  # fmt: skip
 
 
-def find_names(names: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """Which of the columns hold captions, image ids and URLs: three lists of names as given, the best first."""
-    by_folded: dict[str, str] = {}
-    for name in names:
-        by_folded.setdefault(name.strip().lower(), name)
-    caption, image_id, url = (
-        [by_folded[name] for name in known if name in by_folded] for known in (CAPTION_NAMES, IMAGE_ID_NAMES, URL_NAMES)
-    )
-    return caption, image_id, url
-
-
 def missing_columns(columns: Sequence[str]) -> str:
     """Words for a file whose columns do not do."""
     return (
         f"needs a column for captions ({', '.join(CAPTION_NAMES)}) and one for the image ({', '.join(IMAGE_ID_NAMES)}, "
         f"{', '.join(URL_NAMES)}); found {', '.join(columns) or 'none'}"
     )
-
-
-def record_fields(record: Mapping[str, Any]) -> tuple[list[str | None], str | None, str | None]:
-    """Captions (at least one, None where there is none), image id and URL of one JSON object."""
-    captions = _captions(record)
-    image_id, url = _identifier(record, IMAGE_ID_NAMES), _identifier(record, URL_NAMES)
-    if captions == [None] or (image_id is None and url is None):
-        folded = {str(key).strip().lower(): value for key, value in reversed(list(record.items()))}
-        if folded.keys() != record.keys():
-            return _captions(folded), _identifier(folded, IMAGE_ID_NAMES), _identifier(folded, URL_NAMES)
-    return captions, image_id, url
-
-
-def _captions(record: Mapping[str, Any]) -> list[str | None]:
-    for name in CAPTION_NAMES:
-        value = record.get(name)
-        if isinstance(value, str) and value:
-            return [value]
-        if isinstance(value, list) and value:
-            return [item if isinstance(item, str) else None for item in value]
-    return [None]
-
-
-def _identifier(record: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    for name in names:
-        value = record.get(name)
-        if isinstance(value, str) and value:
-            return value
-        if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-            value = int(value)  # pandas turns whole numbers to floats where others are missing
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-    return None
 
 
 def _fold_long(caption: str) -> str:

@@ -6,16 +6,16 @@ so the splits of a file hold each record exactly once, whoever reads them and in
 
 import contextlib
 import csv
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.image_ids import find_names, parse_object, record_fields
+
 from .files import Split, blocks
-from .rows import MAX_RECORD_BYTES, RowBuilder, find_names, record_fields
+from .rows import MAX_RECORD_BYTES, RowBuilder
 
 TAB = "\t"
 DELIMITERS = (",", ";", TAB)
@@ -127,23 +127,6 @@ def read_csv(split: Split, builder: RowBuilder) -> Iterator[None]:
 def is_cc_header(caption: str, url: str) -> bool:
     """Whether a line of two columns is a header and not a row."""
     return caption.strip().lower() == "caption" and url.strip().lower() == "url"
-
-
-def parse_object(text: str) -> dict[str, Any]:
-    """The JSON object that the text is.
-
-    Raises:
-        ValueError: it is not JSON, or JSON but no object; says which.
-    """
-    try:
-        value = json.loads(text)
-    except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
-    except ValueError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"expected a JSON object, found {type(value).__name__}")
-    return value
 
 
 def parse_csv(records: Sequence[str], delimiter: str) -> Iterator[list[str]]:

@@ -1,15 +1,15 @@
 """WebDataset tars: members with the same key, which is the path up to the name's first dot, make one sample."""
 
-import tarfile
 from collections.abc import Iterator
 from typing import IO
 
+from images.tars import TarError, walk
+from schemas.image_ids import parse_object, record_fields, sample_key
+
 from .files import Split, StreamError, open_binary
-from .rows import MAX_RECORD_BYTES, RowBuilder, record_fields
-from .text import parse_object
+from .rows import MAX_RECORD_BYTES, RowBuilder
 
 _SAMPLES = 4096
-_BLOCK = tarfile.BLOCKSIZE
 
 
 def read_webdataset(split: Split, builder: RowBuilder) -> Iterator[None]:
@@ -25,9 +25,9 @@ def read_webdataset(split: Split, builder: RowBuilder) -> Iterator[None]:
     with open_binary(split.path) as file:
         try:
             for name, content in _members(file):
-                if _sample_key(name) != key:
+                if sample_key(name) != key:
                     samples.add(key, members)
-                    key, members = _sample_key(name), {}
+                    key, members = sample_key(name), {}
                     if samples.waiting >= _SAMPLES:
                         samples.hand_over()
                         yield
@@ -102,30 +102,18 @@ def _members(file: IO[bytes]) -> Iterator[tuple[str, bytes | None]]:
     Raises:
         StreamError: ``truncated`` or ``corrupt``, after all members that are whole.
     """
+
+    def read_at(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            while (member := tar.next()) is not None:
-                tar.members = []  # type: ignore[attr-defined]  # tarfile remembers every member; a long tar would fill the memory
-                if member.isfile():
-                    content = None
-                    if member.name.lower().endswith((".txt", ".json")) and member.size <= MAX_RECORD_BYTES:
-                        stream = tar.extractfile(member)
-                        content = b"" if stream is None else stream.read()
-                    yield member.name.removeprefix("./"), content
-            # tarfile takes a bad or cut header for the end of the archive; the real end is a block of zeros.
-            end = tar.offset
-            file.seek(end)
-            block = file.read(_BLOCK)
-    except tarfile.TarError as error:
-        if "unexpected end" in str(error) or "truncated" in str(error):
-            raise StreamError("truncated", f"the tar ends early: {error}; samples before its end are read") from None
-        raise StreamError("corrupt", f"the tar cannot be read: {error}") from None
-    if len(block) < _BLOCK:
-        raise StreamError("truncated", "the tar ends without its end mark; samples before its end are read")
-    if block.strip(b"\0"):
-        raise StreamError("corrupt", f"no tar header at byte {end}; samples before it are read")
-
-
-def _sample_key(name: str) -> str:
-    folder, slash, base = name.rpartition("/")
-    return f"{folder}{slash}{base.partition('.')[0]}"
+        for member in walk(read_at, file.seek(0, 2)):
+            if member.kind == "file":
+                content = None
+                if member.name.lower().endswith((".txt", ".json")) and member.size <= MAX_RECORD_BYTES:
+                    content = read_at(member.offset, member.size)
+                yield member.name.removeprefix("./"), content
+    except TarError as error:
+        reason = "truncated" if error.truncated else "corrupt"
+        raise StreamError(reason, f"{error.detail}; samples before that are read") from None
