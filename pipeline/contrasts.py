@@ -90,8 +90,10 @@ def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray
     distractors = rows["text_distractors"].combine_chunks()
     is_target = pc.list_value_length(distractors).to_numpy() > 0
     is_target &= _own_words_are_thin(rows, cells.of_row, is_target, config)
-    # Rows in order of (cell, random): the targets of a cell are a run, and any prefix of it is a random sample.
-    order = np.lexsort((mix(config.seed, _CELL_ORDER, fact), cells.of_row))
+    # Rows in order of (cell, random): the targets of a cell are a run, and any prefix of it is a random sample. A fact
+    # of several rows ("red and on beach", "red and small") is told apart by them, not by which of them arrived first.
+    second, general = rows["second"].to_numpy(), rows["general"].to_numpy()
+    order = np.lexsort((mix(config.seed, _CELL_ORDER, fact, second, general), cells.of_row))
     order = order[is_target[order]]
     targets = np.bincount(cells.of_row[is_target], minlength=len(cells.key)).astype(np.int64)
     shown = np.sort(cells.of_row * len(cells.members) + cells.member_of_row)
@@ -114,8 +116,8 @@ def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray
         "cell_subject": rows["subject"].to_numpy()[cells.first_row],
         "cell_thing": rows["thing"].to_numpy()[cells.first_row],
         "target_fact": fact[order],
-        "target_general": rows["general"].to_numpy()[order],
-        "target_second": rows["second"].to_numpy()[order],
+        "target_general": general[order],
+        "target_second": second[order],
         "target_image": image[order],
         "target_split": rows["split"].to_numpy()[order],
         "target_condition": rows["condition_group"].to_numpy()[order],
@@ -361,7 +363,7 @@ def _hard_negatives(rows: pa.Table, targets: np.ndarray, config: MiningConfig) -
     stated = np.concatenate([
         mix(column["subject_group"][own], column[f"{keeps}_condition"][own], column[f"{other}_sort"][own])
         for keeps, other in kept.items()])  # fmt: skip
-    order = np.argsort(stated, kind="stable")
+    order = np.lexsort((np.tile(column["second"][own], 2), np.tile(column["fact"][own], 2), stated))
     stated, stating = stated[order], np.tile(own, 2)[order]
     beside = np.concatenate([column["second"][own], column["fact"][own]])[order]
 
@@ -470,7 +472,12 @@ def _cells(rows: pa.Table, group_name: str, thing_name: str, denies_name: str, s
     sizes = np.bincount(member_group, minlength=len(starts)).astype(np.int64)
     first_member = np.cumsum(sizes) - sizes
 
-    key, first_row, of_row = np.unique(mix(group, thing), return_index=True, return_inverse=True)
+    hashed = mix(group, thing)
+    by_cell = np.lexsort((rows["second"].to_numpy(), fact, hashed))  # the first row of a cell is not who came first
+    starts, lengths = runs(hashed[by_cell])
+    first_row, key = by_cell[starts], hashed[by_cell[starts]]
+    of_row = np.empty(len(hashed), np.int64)
+    of_row[by_cell] = np.repeat(np.arange(len(starts)), lengths)
     cell_group = group_of_row[first_row]
     # A member claims something that a cell of its group denies: a join on (group, claim).
     cell, denied = _pairs(rows[denies_name].combine_chunks(), first_row)

@@ -7,7 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from factories import Caption, Fact, Image, World, dataset, facts_parts, read_table
+from factories import (
+    Caption,
+    Fact,
+    Image,
+    World,
+    dataset,
+    draw_in_memory,
+    facts_parts,
+    index_in_memory,
+    read_table,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -238,6 +248,16 @@ def test_words_are_general_only_where_that_is_asked_for(tmp_path: object, everyt
     claims = Claims(world)
     for row in always.to_pylist():
         assert_true(row, claims)
+
+
+@pytest.mark.parametrize("arrival", range(3))
+def test_no_kind_depends_on_the_order_in_which_rows_arrive(arrival: int) -> None:
+    parts = facts_parts(town(2, 150), 3)
+    in_order, shuffled = (
+        draw_in_memory(index_in_memory(parts, ANY, order), ANY, 1.0) for order in (None, arrival)
+    )  # fmt: skip
+    assert set(in_order["kind"].to_pylist()) == set(range(len(KINDS)))
+    assert shuffled.equals(in_order)
 
 
 def test_no_triplet_comes_twice(everything: tuple) -> None:
