@@ -232,7 +232,7 @@ class Job:
         inputs = marks["read"].configuration["inputs"] if "read" in marks else []
         manifest = Manifest(
             schema_version=VERSION,
-            facetmine_version=importlib.metadata.version("facetmine"),
+            facetmine_version=_FACETMINE,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             configuration={
                 name: {key: value for key, value in mark.configuration.items() if key != "inputs"}

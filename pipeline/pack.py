@@ -84,6 +84,8 @@ def pack(archive: Path, extras: Sequence[str] = ()) -> str:
             tarfile.open(fileobj=packed, mode="w") as tar,
         ):
             _add(tar, "bin/python", _LAUNCHER.format(version=version).encode(), 0o755)
+            name, told = shipping.metadata()
+            _add(tar, f"lib/{name}", told, 0o644)
             for name, path in _files(distributions):
                 _add(tar, f"lib/{name}", path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
                 files += 1
@@ -149,6 +151,8 @@ def _files(distributions: Sequence[importlib.metadata.Distribution]) -> Iterator
             path = Path(str(file.locate()))
             if name.startswith(("../", "/")) or "__pycache__" in file.parts or name in seen or not path.is_file():
                 continue  # scripts of other folders, compiled files
+            if file.parts[0].removesuffix(".py") in sys.stdlib_module_names:
+                continue  # a backport ("dataclasses"), which on PYTHONPATH would go before Python's own
             seen.add(name)
             yield name, path
 

@@ -29,11 +29,7 @@ def build_wheel(folder: Path) -> Path:
     """Write a wheel of the running facetmine into the folder (PEP 427; pure Python, so files and their records)."""
     version = importlib.metadata.version("facetmine")
     information = f"facetmine-{version}.dist-info"
-    metadata = importlib.metadata.distribution("facetmine").read_text("METADATA") or (
-        f"Metadata-Version: 2.1\nName: facetmine\nVersion: {version}\n"
-    )
-    contents = {name: path.read_bytes() for name, path in sources()}
-    contents[f"{information}/METADATA"] = metadata.encode()
+    contents = {name: path.read_bytes() for name, path in sources()} | dict([metadata()])
     contents[f"{information}/WHEEL"] = (
         b"Wheel-Version: 1.0\nGenerator: facetmine\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     )
@@ -107,6 +103,15 @@ def sources() -> Iterator[tuple[str, Path]]:
         for path in sorted(origin.parent.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield f"{module}/{path.relative_to(origin.parent).as_posix()}", path
+
+
+def metadata() -> tuple[str, bytes]:
+    """What tells an installation that this is facetmine and of which version: the file's path there, and what it says."""
+    version = importlib.metadata.version("facetmine")
+    told = importlib.metadata.distribution("facetmine").read_text("METADATA") or (
+        f"Metadata-Version: 2.1\nName: facetmine\nVersion: {version}\n"
+    )
+    return f"facetmine-{version}.dist-info/METADATA", told.encode()
 
 
 def _digest(content: bytes) -> str:

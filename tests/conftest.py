@@ -7,11 +7,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from commands import ROOT, facetmine, processes_of_group
+
+from pipeline.shipping import MODULES
 
 # A shell starts what runs in the background with SIGINT ignored, and its children inherit that; tests send it to them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -74,9 +77,10 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     installed = Path(numpy.__file__).parents[1]
     folder = tmp_path_factory.mktemp("dependencies")
-    ours = {"beam_runner.py", "pipeline", "parsers", "filters", "schemas", "downstream"}
+    ours = {f"{module}.py" for module in MODULES} | set(MODULES)
     for path in installed.iterdir():
-        if path.name not in ours and "facetmine" not in path.name and path.suffix != ".pth":
+        backport = path.stem in sys.stdlib_module_names  # on PYTHONPATH it would go before Python's own
+        if not backport and path.name not in ours and "facetmine" not in path.name and path.suffix != ".pth":
             (folder / path.name).symlink_to(path)
     return folder
 
