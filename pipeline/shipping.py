@@ -106,7 +106,7 @@ def sources() -> Iterator[tuple[str, Path]]:
 
 
 def metadata() -> tuple[str, bytes]:
-    """What tells an installation that this is facetmine and of which version: the file's path there, and what it says."""
+    """What makes an installation facetmine of a version: the path of a file in it, and what the file says."""
     version = importlib.metadata.version("facetmine")
     told = importlib.metadata.distribution("facetmine").read_text("METADATA") or (
         f"Metadata-Version: 2.1\nName: facetmine\nVersion: {version}\n"
