@@ -10,7 +10,7 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench prism
+.PHONY: help setup demo test lint bench prism chromium
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name told; do \
@@ -21,7 +21,7 @@ setup: .venv/.dev  ## .venv with facetmine and everything that tests need
 demo: .venv/.core  ## a small run from captions to triplets in out/demo, with the light core only
 	.venv/bin/facetmine demo --output out/demo
 
-test: .venv/.dev prism  ## all tests, also the slow ones, on every runner that can be had
+test: .venv/.dev prism chromium  ## all tests, also the slow ones, on every runner that can be had
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: .venv/.dev  ## ruff check, ruff format --check, mypy
@@ -35,6 +35,10 @@ bench: .venv/.dev  ## the benchmarks, one after the other
 prism: .venv/.core  ## Beam's Prism runner in .prism/bin, built once with Go
 	@.ci/build-prism "$$($(PYTHON) -c 'import importlib.metadata as m; print(m.version("apache-beam"))')" .prism/bin \
 	    || { test $$? -eq 3 && echo "prism: going on without; the tests that need it say that they are skipped"; }
+
+chromium:  ## Debian's Chromium, in which tests open pages; installed where you are root
+	@.ci/install-chromium \
+	    || { test $$? -eq 3 && echo "chromium: going on without; the tests that need it say that they are skipped"; }
 
 # Debian's Python comes without ensurepip, which is in the package python3-venv. Where it is missing, the pip that is
 # there installs one into the environment.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from browser import chromium, open_page  # noqa: F401, which are fixtures
 from commands import ROOT, facetmine, processes_of_group
 
 from pipeline.shipping import MODULES
