@@ -1,16 +1,18 @@
-"""``facetmine report``: what an output dataset holds and leaves out, as Parquet tables and a page to be read.
+"""``facetmine report``: what an output dataset holds and leaves out, as Parquet tables and as pages to be read.
 
-The tables are the views of ``report.sql``; their rows stay in DuckDB, and the page shows the first of them. Words for
-people are sorted by gender and age group in ``filters/data/person_terms.tsv``, facetmine's own list. It goes by what
-the word says: "girl" is a child there, although captions call grown women girls too, and what does not say ("person",
-"player") is "unstated". So it tells how captions put it, not who the people are.
+The tables are the views of ``report.sql``; their rows stay in DuckDB, and the pages show the first of them: one in
+Markdown, always (``report_markdown.py``), and one in HTML that draws them where it is asked for (``report_page.py``).
+Words for people are sorted by gender and age group in ``filters/data/person_terms.tsv``, facetmine's own list. It goes
+by what the word says: "girl" is a child there, although captions call grown women girls too, and what does not say
+("person", "player") is "unstated". So it tells how captions put it, not who the people are.
 """
 
 import argparse
-import re
+import contextlib
+import json
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,121 +20,163 @@ from typing import Any
 import duckdb
 
 from filters import lexicon
+from pipeline import report_markdown, report_page, report_pictures
 from pipeline.query import quiet_broken_pipe
+from pipeline.runner import UsageError
 from pipeline.store import Store
 from schemas.manifest import Manifest, ManifestError
+from schemas.places import write_whole
 from schemas.views import connect
 
 FOLDER = "report"
 PAGE = f"{FOLDER}/report.md"
-LONGEST_CELL = 300
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: the first rows of a table.
-
-    Attributes:
-        table: the view of ``report.sql``; its comment is the text of the section.
-        title: heading.
-        rows: how many rows to show, None for all.
-        per: columns of which each combination of values shows that many rows.
-        shown: what to show instead of the table's columns: SQL over ``part``, the chosen rows in order.
-    """
-
-    table: str
-    title: str
-    rows: int | None = None
-    per: tuple[str, ...] = ()
-    shown: str = "FROM part"
-
-
-_GROUPS = """
-SELECT gender, age, {} FROM part GROUP BY gender, age ORDER BY gender, age
-""".format(
-    ", ".join(
-        f"string_agg(words || ' (' || images || ', ' || round(lift, 1) || ')', '; ' ORDER BY rank) "
-        f"FILTER (what = '{what}' AND lift > 1) AS {what}s"
-        for what in ("attribute", "predicate", "object")
-    )
-)
-_HISTOGRAMS = """
-PIVOT (
-    SELECT measure, coalesce("from" || ' to ' || "to", 'unknown') AS bin, kind, share_of_kind,
-           min(rank) OVER (PARTITION BY measure, "from") AS place
-    FROM part
-) ON kind USING first(share_of_kind) GROUP BY measure, bin, place ORDER BY place
-"""
-
-SECTIONS = (
-    Section("funnel", "From captions to triplets"),
-    Section("kinds", "Kinds and splits"),
-    Section("coverage", "Images used"),
-    Section("axes", "Axes"),
-    Section("subjects", "Subjects", 25),
-    Section("conditions", "Conditions", 8, ("kind",)),
-    Section("head_and_tail", "Head and tail"),
-    Section("contradictions", "How image distractors fail the condition"),
-    Section("sources", "Sources", 50),
-    Section("people", "People by gender and age"),
-    Section("person_words", "Words for people", 25),
-    Section("person_genders", "What is said of women and girls, and of men and boys", 8, ("what", "leans")),
-    Section("person_groups", "What is said of each group", 8, ("gender", "age", "what"), _GROUPS),
-    Section("rejects", "What was removed"),
-    Section("reject_examples", "Examples of what was removed", 3, ("stage", "reason")),
-    Section("histograms", "Measures", None, (), _HISTOGRAMS),
-    Section("fit_histograms", "How pictures fit"),
-)
-"""The tables of a report, in the order of the page."""
+TABLES = tuple(section.table for section in report_markdown.SECTIONS)
+ROWS_AS_JSON = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``facetmine report``."""
-    parser.add_argument("out", metavar="OUT", help="output dataset to report on: the folder that holds manifest.json")
+    parser.add_argument(
+        "out", metavar="OUT", nargs="+",
+        help="output dataset to report on: the folder that holds manifest.json; two of them are compared with --html",
+    )  # fmt: skip
+    parser.add_argument(
+        "--html", metavar="FILE", help="write a page for a browser too: one file, which needs nothing but itself"
+    )
+    parser.add_argument(
+        "--images", nargs="+", action="extend", metavar="PATH",
+        help="with --html: tars, folders or Parquet files with the images (default: those that were scored, if any)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true",
+        help=f"print what was written and the first {ROWS_AS_JSON:,} rows of every table as JSON, not a summary",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Run ``facetmine report``; returns the exit status.
 
     Raises:
+        UsageError: the arguments do not go together.
         OSError: the report cannot be written.
     """
+    _check(args)
     try:
-        manifest = Manifest.read(args.out)
-        with connect(args.out, manifest) as connection:
-            summary = write_report(connection, manifest, Store(args.out))
+        with contextlib.ExitStack() as stack:
+            reports = [stack.enter_context(computed(out)) for out in args.out]
+            for report in reports:
+                report.write()
+            page = _write_page(args.html, reports, args.images) if args.html else None
+            told = _as_json(reports, args.html) if args.json else _as_text(reports, page)
     except (ManifestError, duckdb.Error) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
     with quiet_broken_pipe():
-        print(summary)
+        print(told)
     return 0
 
 
-def write_report(connection: duckdb.DuckDBPyConnection, manifest: Manifest, store: Store) -> str:
-    """Write the tables and the page into folder ``report`` of the dataset.
+class Report:
+    """What has been computed of a dataset.
 
-    Args:
-        connection: to the dataset (schemas.views.connect); schema ``report`` is made in it.
-
-    Returns:
-        A few lines for the terminal: where the report is, and what it says first.
+    Attributes:
+        out: the dataset as it was named.
     """
-    _make_views(connection)
-    page = [_head(manifest)]
-    with tempfile.TemporaryDirectory() as folder:
+
+    def __init__(self, out: str, manifest: Manifest, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+        """Compute it.
+
+        Args:
+            connection: to the dataset (schemas.views.connect); schema ``report`` is made in it.
+            folder: for the tables' files, until they are written.
+        """
+        self.out, self.manifest = out, manifest
+        self._connection, self._folder = connection, folder
+        _make_views(connection)
         # What does not fit memory goes there, not into the folder that the user happens to be in.
-        connection.execute(f"SET temp_directory = '{_escaped(str(Path(folder, 'spilled')))}'")
-        for section in SECTIONS:
-            path = Path(folder, f"{section.table}.parquet")
+        connection.execute(f"SET temp_directory = '{_escaped(str(folder / 'spilled'))}'")
+        for table in TABLES:
             connection.execute(
-                f"COPY (FROM report.{section.table}) TO '{_escaped(str(path))}' (FORMAT parquet, COMPRESSION zstd)"
+                f"COPY (FROM report.{table}) TO '{_escaped(str(self._path(table)))}' (FORMAT parquet, COMPRESSION zstd)"
             )
-            page.append(_section(connection, section, path))
-            store.write_bytes(f"{FOLDER}/{path.name}", path.read_bytes())
-        summary = _summary(connection, Path(folder))
-    store.write_bytes(PAGE, "\n".join([*page, ""]).encode())
-    return "\n".join([f"{store.root}/{PAGE}: the page; {len(SECTIONS)} tables beside it", *summary])
+
+    def write(self) -> None:
+        """Write the tables and the Markdown page into folder ``report`` of the dataset.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        store = Store(self.out)
+        for table in TABLES:
+            store.write_bytes(f"{FOLDER}/{table}.parquet", self._path(table).read_bytes())
+        store.write_bytes(PAGE, report_markdown.render(self).encode())
+
+    def select(
+        self, table: str, first: int | None = None, per: Sequence[str] = (), shown: str = "FROM part"
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Names of columns, and rows.
+
+        Args:
+            first: how many rows, None for all.
+            per: columns of which each combination of values gives that many rows.
+            shown: SQL over ``part``, which is these rows in order, numbered in its column ``rank``.
+        """
+        chosen = ""
+        if first is not None:
+            chosen = f"QUALIFY row_number() OVER (PARTITION BY {', '.join(per) or '1'} ORDER BY place) <= {first}"
+        renamed = ", file_row_number AS rank" if "rank" not in self._columns(table) else ""
+        self._connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE part AS
+            SELECT * EXCLUDE (file_row_number){renamed} FROM (
+                SELECT *, file_row_number AS place
+                FROM read_parquet('{_escaped(str(self._path(table)))}', file_row_number = true)
+            ) {chosen} ORDER BY place
+        """)
+        self._connection.execute("ALTER TABLE part DROP COLUMN place")
+        found = self._connection.execute(shown)
+        return [column[0] for column in found.description or []], found.fetchall()
+
+    def rows(self, table: str, first: int | None = None, per: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Rows of a table by the names of its columns; see ``select``."""
+        columns = ", ".join(f'"{name}"' for name in self._columns(table))
+        names, rows = self.select(table, first, per, f"SELECT {columns} FROM part")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        (number,) = self._one(f"SELECT count(*) FROM read_parquet('{_escaped(str(self._path(table)))}')")
+        return int(number)
+
+    def about(self, table: str) -> str:
+        """What a table tells, in words."""
+        (comment,) = self._one(
+            "SELECT comment FROM duckdb_views() WHERE schema_name = 'report' AND view_name = ?", table
+        )
+        return str(comment)
+
+    def _columns(self, table: str) -> list[str]:
+        path = _escaped(str(self._path(table)))
+        return [row[0] for row in self._connection.execute(f"DESCRIBE FROM read_parquet('{path}')").fetchall()]
+
+    def _path(self, table: str) -> Path:
+        return self._folder / f"{table}.parquet"
+
+    def _one(self, sql: str, *values: object) -> tuple[Any, ...]:
+        row = self._connection.execute(sql, list(values)).fetchone()
+        assert row is not None
+        return row
+
+
+@contextlib.contextmanager
+def computed(out: str) -> Iterator[Report]:
+    """The report of a dataset.
+
+    Raises:
+        ManifestError: there is no dataset, or its files cannot be read.
+    """
+    manifest = Manifest.read(out)
+    with connect(out, manifest) as connection, tempfile.TemporaryDirectory(prefix="facetmine-report-") as folder:
+        yield Report(out, manifest, connection, Path(folder))
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
@@ -142,88 +186,69 @@ def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute((files("pipeline") / "report.sql").read_text(encoding="utf-8"))
 
 
-def _head(manifest: Manifest) -> str:
-    mined = manifest.configuration.get("mine", {})
-    sampler = f", sampler {mined['sampler']}, seed {manifest.seed}" if "sampler" in mined else ""
-    stages = ", ".join(manifest.stages) or "none"
-    return (
-        f"# Report\n\nOf a dataset made by facetmine {manifest.facetmine_version} on {manifest.created}{sampler}; "
-        f"stages done: {stages}.\nEach section shows a table, or its first rows; all rows are in the Parquet file "
-        "beside this page that it names.\nShares are from 0 to 1."
-    )
+def _check(args: argparse.Namespace) -> None:
+    """
+    Raises:
+        UsageError: the arguments do not go together, or FILE cannot be one.
+    """
+    told = "(facetmine report --help lists the options)"
+    if len(args.out) > 2:
+        raise UsageError(f"{len(args.out)} datasets were given; report compares at most two {told}")
+    if len({str(Path(out)) for out in args.out}) < len(args.out):
+        raise UsageError(f"{args.out[0]} was given twice {told}")
+    if args.images and not args.html:
+        raise UsageError(f"argument --images is for the page: it needs --html {told}")
+    if args.html and Path(args.html).is_dir():
+        raise UsageError(f"argument --html: {args.html} is a folder; name a file, such as {args.html}/page.html")
 
 
-def _section(connection: duckdb.DuckDBPyConnection, section: Section, path: Path) -> str:
-    """The section in Markdown, from the table's file."""
-    chosen = ""
-    if section.rows is not None:
-        per = ", ".join(section.per) or "1"
-        chosen = f"QUALIFY row_number() OVER (PARTITION BY {per} ORDER BY rank) <= {section.rows}"
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE part AS
-        SELECT *, file_row_number AS rank FROM read_parquet('{_escaped(str(path))}', file_row_number = true)
-        {chosen} ORDER BY rank
-    """)
-    connection.execute("ALTER TABLE part DROP COLUMN file_row_number")
-    (all_rows,) = _one(connection, f"SELECT count(*) FROM read_parquet('{_escaped(str(path))}')")
-    (shown_rows,) = _one(connection, "SELECT count(*) FROM part")
-    about, = _one(connection, "SELECT comment FROM duckdb_views() WHERE schema_name = 'report' AND view_name = ?",
-                  section.table)  # fmt: skip
-    lines = [f"\n## {section.title}\n", f"{about} (`{section.table}.parquet`, {all_rows:,} rows)\n"]
-    if not all_rows:
-        return "\n".join([*lines, "Nothing to show: the stage that makes it has not run, or made none."])
-    connection.execute(section.shown)
-    names = [column[0] for column in connection.description or []]
-    lines += _markdown(names, connection.fetchall(), hidden=("rank", "place"))
-    if shown_rows < all_rows and not section.per:
-        lines.append(f"\nThe first {shown_rows:,} of {all_rows:,} rows.")
+def _write_page(html: str, reports: Sequence[Report], images: Sequence[str] | None) -> str:
+    """Write the page; gives the line that tells of it."""
+    with contextlib.ExitStack() as stack:
+        pictures = [stack.enter_context(report_pictures.of(report, images)) for report in reports]
+        content = report_page.render(reports, pictures).encode()
+        problems = list(dict.fromkeys(taken.problem for taken in pictures if taken.problem))
+        shown = sum(taken.shown for taken in pictures)
+    write_whole(html, content)
+    for problem in problems:
+        print(f"facetmine: the page goes without pictures: {problem}", file=sys.stderr)
+    holds = f"captions and {shown} pictures" if shown else "captions"
+    return f"{html}: {len(content) / 1e6:.1f} MB, one page to open in a browser; it holds {holds} of the dataset"
+
+
+def _as_text(reports: Sequence[Report], page: str | None) -> str:
+    lines = [page] if page else []
+    for report in reports:
+        lines.append(f"{Store(report.out).root}/{PAGE}: the page; {len(TABLES)} tables beside it")
+        lines += [f"  {row['number']:>12,} {row['step']}" for row in report.rows("funnel") if row["number"]]
+        kinds: dict[str, int] = {}
+        for row in report.rows("kinds"):
+            kinds[row["kind"]] = kinds.get(row["kind"], 0) + row["triplets"]
+        if kinds:
+            lines.append("  " + ", ".join(f"{kind} {triplets:,}" for kind, triplets in kinds.items()))
     return "\n".join(lines)
 
 
-def _markdown(names: list[str], rows: list[tuple[Any, ...]], hidden: tuple[str, ...]) -> list[str]:
-    """Lines of a table; numbers to the right, columns without any value left out."""
-    kept = [
-        number
-        for number, name in enumerate(names)
-        if name not in hidden and any(row[number] is not None for row in rows)
+def _as_json(reports: Sequence[Report], html: str | None) -> str:
+    told = [
+        {
+            "dataset": report.out,
+            "created": report.manifest.created,
+            "markdown": f"{report.out}/{PAGE}",
+            "html": html,
+            "tables": {
+                table: {
+                    "path": f"{report.out}/{FOLDER}/{table}.parquet",
+                    "about": report.about(table),
+                    "rows": report.count(table),
+                    "first": report.rows(table, ROWS_AS_JSON),
+                }
+                for table in TABLES
+            },
+        }
+        for report in reports
     ]
-    numeric = [all(isinstance(row[number], int | float | None) for row in rows) for number in kept]
-    table = [
-        "| " + " | ".join(names[number].replace("_", " ") for number in kept) + " |",
-        "|" + "|".join("--:" if right else "---" for right in numeric) + "|",
-    ]
-    table += ["| " + " | ".join(_cell(row[number]) for number in kept) + " |" for row in rows]
-    return table
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.4f}".rstrip("0").rstrip(".") if abs(value) < 1000 else f"{value:,.1f}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    # What captions say may look like Markdown or HTML, and is neither.
-    text = " ".join(str(value).split())
-    text = text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
-    return re.sub(r"([\\`|*<>\[\]]|\b_|_\b)", r"\\\1", text)
-
-
-def _summary(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
-    steps = connection.execute(
-        "SELECT step, number FROM read_parquet(?) WHERE number > 0", [str(folder / "funnel.parquet")]
-    ).fetchall()
-    kinds = connection.execute(
-        "SELECT kind, sum(triplets) FROM read_parquet(?) GROUP BY kind ORDER BY kind", [str(folder / "kinds.parquet")]
-    ).fetchall()
-    lines = [f"  {number:>12,} {step}" for step, number in steps]
-    return lines + ["  " + ", ".join(f"{kind} {triplets:,}" for kind, triplets in kinds)] * bool(kinds)
-
-
-def _one(connection: duckdb.DuckDBPyConnection, sql: str, *values: object) -> tuple[Any, ...]:
-    row = connection.execute(sql, list(values)).fetchone()
-    assert row is not None
-    return row
+    return json.dumps({"reports": told}, ensure_ascii=False, indent=1)
 
 
 def _escaped(text: str) -> str:

@@ -210,6 +210,33 @@ COMMENT ON VIEW report.head_and_tail IS
 'once, and their share of the different names. Rows of facts are what captions state before any filter: the measure '
 'of what mining has made of it.';
 
+CREATE VIEW report.ranks AS
+WITH said AS (
+    SELECT 'facts' AS "of", subject, coalesce(attribute, concat_ws(' ', predicate, object)) AS condition FROM facts
+    UNION ALL
+    SELECT 'triplets', subject, condition FROM triplets
+),
+named AS (
+    SELECT 'subject' AS what, "of", count(*) AS rows FROM said GROUP BY "of", subject
+    UNION ALL
+    SELECT 'condition', "of", count(*) FROM said GROUP BY "of", condition
+),
+ranked AS (
+    SELECT
+        what, "of", rows, row_number() OVER most_first AS rank, sum(rows) OVER most_first AS up_to,
+        sum(rows) OVER (PARTITION BY what, "of") AS total, count(*) OVER (PARTITION BY what, "of") AS names
+    FROM named
+    WINDOW most_first AS (PARTITION BY what, "of" ORDER BY rows DESC ROWS UNBOUNDED PRECEDING)
+)
+SELECT what, "of", rank, rows, share(up_to, total) AS share_up_to
+FROM ranked
+WHERE rank = names OR rank IN (SELECT round(pow(10, step / 8.0)) FROM range(64) AS steps (step))
+ORDER BY what DESC, "of" DESC, rank;
+
+COMMENT ON VIEW report.ranks IS
+'The same as curves. Names are ranked from the most frequent on; rows: of the name of that rank; share up to: of all '
+'rows, those of the names up to it. Eight ranks for each power of ten, and the last.';
+
 -- People
 
 -- A name is that of a person by itself ("man") or by its last word ("old man", "football player").
@@ -345,17 +372,33 @@ COMMENT ON VIEW report.person_groups IS
 'said, and the lift, which is its share of the group''s images divided by its share of the images of all people. '
 'Words in fewer than 5 images of the group are left out.';
 
+-- Examples
+
+CREATE VIEW report.triplet_examples AS
+WITH few AS (
+    -- The genecis preset draws some triplets more than once.
+    SELECT kind, unnest(min_by(triplet_id, md5(triplet_id), 4)) AS triplet_id
+    FROM (SELECT DISTINCT kind, triplet_id FROM triplets) GROUP BY kind
+)
+SELECT triplets.*
+FROM triplets JOIN few USING (kind, triplet_id)
+QUALIFY row_number() OVER (PARTITION BY triplet_id ORDER BY text_distractor_id, image_distractor_id) = 1
+ORDER BY kind, md5(triplet_id);
+
+COMMENT ON VIEW report.triplet_examples IS
+'A few of each kind, drawn by hash: the same triplets every time. Look at more of them before you train.';
+
 -- What was removed
 
 CREATE VIEW report.rejects AS
 SELECT stage, reason, count(*) AS rows, share(count(*), max(rows_in)) AS share_of_rows_in
 FROM main.rejects LEFT JOIN stages USING (stage)
 GROUP BY stage, reason
-ORDER BY list_position(['read', 'parse', 'mine', 'write'], stage), rows DESC, reason;
+ORDER BY list_position(['read', 'parse', 'score', 'mine', 'write'], stage), rows DESC, reason;
 
 COMMENT ON VIEW report.rejects IS
 'Rows that did not go on, by stage and reason, and their share of all rows that went into the stage: rows of input '
-'files for read, captions for parse, facts for mine, draws for write. docs/architecture.md tells what each reason '
+'files for read, captions for parse, images for score, facts for mine, draws for write. docs/architecture.md tells what each reason '
 'means.';
 
 CREATE VIEW report.reject_examples AS
@@ -373,7 +416,7 @@ SELECT few.* REPLACE (coalesce(few.caption, (
 )) AS caption)
 FROM (SELECT stage, reason, unnest(example) FROM few) AS few
 ORDER BY
-    list_position(['read', 'parse', 'mine', 'write'], stage), reason, detail, source, position, image_id, caption_index,
+    list_position(['read', 'parse', 'score', 'mine', 'write'], stage), reason, detail, source, position, image_id, caption_index,
     caption;
 
 COMMENT ON VIEW report.reject_examples IS
@@ -458,10 +501,10 @@ SELECT 6, 'image_distractor_score', image_distractor_score, kept FROM drawn;
 
 CREATE VIEW report.fit_histograms AS
 WITH binned AS (
-    SELECT place, score, kept, floor(round(number / 0.05, 5)) AS bin FROM scored WHERE number IS NOT NULL
+    SELECT place, score, kept, floor(round(number / 0.02, 5)) AS bin FROM scored WHERE number IS NOT NULL
 )
 SELECT
-    score, round(bin * 0.05, 2)::DOUBLE AS "from", round((bin + 1) * 0.05, 2)::DOUBLE AS "to",
+    score, round(bin * 0.02, 2)::DOUBLE AS "from", round((bin + 1) * 0.02, 2)::DOUBLE AS "to",
     count(*) FILTER (kept) AS kept, count(*) FILTER (NOT kept) AS dropped
 FROM binned
 GROUP BY place, score, bin

@@ -1,6 +1,5 @@
 """``facetmine report``: its tables against counts in plain Python, and its page."""
 
-import argparse
 import dataclasses
 import math
 from collections import Counter, defaultdict
@@ -15,7 +14,7 @@ from test_kinds import ANY, town
 
 import beam_runner
 from filters import lexicon
-from pipeline import report
+from pipeline import report, report_markdown
 from pipeline.job import Job
 
 Rows = list[dict[str, Any]]
@@ -163,6 +162,27 @@ def test_head_and_tail(reported: Reported) -> None:
         assert row["singletons"] == sum(count == 1 for count in counts.values())
 
 
+def test_ranks_tell_what_share_the_most_frequent_names_have(reported: Reported) -> None:
+    told = reported.table("ranks")
+    for what in ("subject", "condition"):
+        counts = [count for _, count in Counter(row[what] for row in reported.triplets).most_common()]
+        mine = [row for row in told if (row["what"], row["of"]) == (what, "triplets")]
+        assert [row["rank"] for row in mine][:4] == [1, 2, 3, 4][: len(counts)]
+        assert mine[-1]["rank"] == len(counts)
+        for row in mine:
+            assert row["rows"] == counts[row["rank"] - 1]
+            assert row["share_up_to"] == pytest.approx(sum(counts[: row["rank"]]) / sum(counts), abs=1e-6)
+
+
+def test_examples_are_triplets_of_every_kind(reported: Reported) -> None:
+    told = reported.table("triplet_examples")
+    known = {row["triplet_id"]: row for row in reported.triplets}
+    assert all(known[row["triplet_id"]] == row for row in told)
+    assert Counter(row["kind"] for row in told) == {
+        kind: min(4, count) for kind, count in Counter(row["kind"] for row in known.values()).items()
+    }
+
+
 GROUPS = {row["term"]: (row["gender"], row["age"]) for row in lexicon.rows("person_terms")}
 
 
@@ -267,9 +287,9 @@ def test_histograms(reported: Reported, measure: str, width: float) -> None:
 def test_the_page_has_every_section_and_shows_what_looks_like_markdown(reported: Reported) -> None:
     page = reported.page
     assert [line[3:] for line in page.splitlines() if line.startswith("## ")] == [
-        section.title for section in report.SECTIONS
+        section.title for section in report_markdown.SECTIONS
     ]
-    for section in report.SECTIONS:
+    for section in report_markdown.SECTIONS:
         assert f"(`{section.table}.parquet`, " in page
     assert r"| fair\|\*ground\* |" in page
     tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("| ")]
@@ -286,8 +306,8 @@ def test_the_same_dataset_gives_the_same_report(reported: Reported) -> None:
         return {path.name: path.read_bytes() for path in (reported.out / "report").iterdir()}
 
     first = content()
-    assert len(first) == len(report.SECTIONS) + 1
-    assert report.run(argparse.Namespace(out=str(reported.out))) == 0
+    assert len(first) == len(report.TABLES) + 1
+    assert beam_runner.main(["report", str(reported.out)]) == 0
     assert content() == first
 
 
