@@ -3,6 +3,7 @@
 import functools
 import os
 import stat
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,9 @@ _MOST_GROUP_BYTES = 64 << 20
 class ImageStore:
     """The images of some files, by id.
 
-    Reads move no file position and take no lock, so threads share a store, and a process may fork with one. A store
-    pickles as the names of its sources and its index.
+    Threads share a store, and a process may fork with one: reads from tars and folders move no file position, and a
+    Parquet file is opened by every process for itself and read by one thread at a time. A store pickles as the names of
+    its sources and its index.
     """
 
     @classmethod
@@ -100,7 +102,7 @@ class ImageStore:
             raise ImageError("image_too_large", f"{length:,} bytes; at most {self._limits.bytes:,} are read")
         try:
             if source.kind == "parquet":
-                return self._parquet(source.path).read(offset, self._limits)
+                return self._parquet(source.path, os.getpid()).read(offset, self._limits)
             if source.kind == "folder":
                 path = f"{source.path.rstrip('/')}/{self._index.name[row].as_py()}"
                 data = _File(path).read(0, length)
@@ -123,15 +125,17 @@ class ImageStore:
         return decode(self.read(image_id), self._limits)
 
     def _missing(self, image_id: str) -> ImageError:
-        rows = [] if image_id.encode(errors="replace").decode() != image_id else self._refused(image_id)
-        if rows:
-            return ImageError(rows[0]["reason"], f"{rows[0]['path']}:{rows[0]['where']}: {rows[0]['detail']}")
+        row = self._refused.get(image_id)
+        if row is not None:
+            refusal = self.refusals().slice(row, 1).to_pylist()[0]
+            return ImageError(refusal["reason"], f"{refusal['path']}:{refusal['where']}: {refusal['detail']}")
         return ImageError("missing_image", f"no image {image_id!r} in {', '.join(self._patterns)}"[:500])
 
-    def _refused(self, image_id: str) -> list[dict[str, str]]:
-        refused = self.refusals()
-        rows: list[dict[str, str]] = refused.filter(pc.equal(refused["image_id"], image_id)).slice(0, 1).to_pylist()
-        return rows
+    @functools.cached_property
+    def _refused(self) -> dict[str, int]:
+        """Row of ``refusals`` of every image id in it; of the same ids the first."""
+        ids = self.refusals()["image_id"].to_pylist()
+        return {image_id: row for row, image_id in reversed(list(enumerate(ids))) if image_id is not None}
 
 
 class _File:
@@ -158,9 +162,15 @@ class _File:
 
 
 class _Parquet:
-    """A Parquet file with images, read row by row; the last row group stays decoded where it is small."""
+    """A Parquet file with images, read row by row; the last row group stays decoded where it is small.
 
-    def __init__(self, path: str) -> None:
+    Args:
+        process: whose it is. Another one must not use it: the two would share the file's position, and a lock that a
+            thread held at the fork would stay closed forever.
+    """
+
+    def __init__(self, path: str, process: int) -> None:
+        self._lock = threading.Lock()
         filesystem, stripped = fsspec.core.url_to_fs(path)
         self._parquet = pq.ParquetFile(filesystem.open(stripped, "rb"), pre_buffer=False)
         self._column = image_column(self._parquet.schema_arrow)
@@ -175,20 +185,22 @@ class _Parquet:
         if group >= len(self._ends) or self._column is None:
             raise OSError("the file has changed since it was indexed")
         row -= int(self._ends[group - 1]) if group else 0
-        if self._bytes[group] > _MOST_GROUP_BYTES:
-            value = self._streamed(group, row)
-        else:
-            held = self._held
-            if held is None or held[0] != group:
-                table = self._parquet.read_row_group(group, [self._column], use_threads=False)
-                held = self._held = (group, _flat(table.column(0).combine_chunks()))
-            value = held[1][row]
+        with self._lock:
+            value = self._value(group, row)
         if not value.is_valid:
             raise ImageError("missing_image", f"row {row} of row group {group} holds no image")
         size = value.as_buffer().size
         if size > limits.bytes:
             raise ImageError("image_too_large", f"{size:,} bytes; at most {limits.bytes:,} are read")
         return bytes(value.as_py())
+
+    def _value(self, group: int, row: int) -> pa.Scalar:
+        if self._bytes[group] > _MOST_GROUP_BYTES:
+            return self._streamed(group, row)
+        if self._held is None or self._held[0] != group:
+            table = self._parquet.read_row_group(group, [self._column], use_threads=False)
+            self._held = (group, _flat(table.column(0).combine_chunks()))
+        return self._held[1][row]
 
     def _streamed(self, group: int, row: int) -> pa.Scalar:
         for batch in self._parquet.iter_batches(16, [group], [self._column], use_threads=False):

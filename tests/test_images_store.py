@@ -208,9 +208,12 @@ def test_the_first_image_of_an_id_counts(tmp_path: Path) -> None:
 def test_a_store_goes_to_other_processes_and_threads(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / f"{number}.tar").write_bytes(samples(40, 40 * number))
-    store = store_of(tmp_path, tmp_path / "*.tar")
+    rows = pa.table({"image_id": [f"row {number}" for number in range(400)],
+                     "image": [b"row %d" % number * 50 for number in range(400)]})  # fmt: skip
+    pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=8)
+    store = store_of(tmp_path, tmp_path)
     wanted = {name: store.read(name) for name in store.ids().to_pylist()}
-    assert len(wanted) == 200
+    assert len(wanted) == 600
     assert len(pickle.dumps(store)) < 1000
     again = pickle.loads(pickle.dumps(store))
     assert {name: again.read(name) for name in wanted} == wanted
