@@ -22,6 +22,7 @@ from pipeline import (  # noqa: E402
     lock,
     options,
     pack,
+    plan,
     query,
     report,
     sentence,
@@ -64,9 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given, beam_options = options.parse_arguments(arguments)
         if given.command in _READERS:
             return _READERS[given.command](given)
-        verbose = given.verbose
+        verbose = getattr(given, "verbose", False)
         if given.command == "parse" and given.text is not None:
             return sentence.run(given)
+        if given.command == "plan":
+            return plan.run(given, options.mining_config(given))
         if given.command == "demo":
             given.input = [str(demo.write_captions(Path(f"{given.output}-captions")))]
         return _run_stages(given, Runner(beam_options, verbose=verbose, spark=options.spark_options(given)))

@@ -1,8 +1,9 @@
-"""Large fact tables out of real parsed captions, for benchmarks: the same distribution of facts over more images."""
+"""Large inputs out of real parsed captions, for benchmarks: the same distribution of facts over more images."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.job import Job
 from pipeline.readers.identity import hash64
@@ -10,6 +11,43 @@ from pipeline.runner import Runner, parse_beam_options
 from pipeline.store import Receipt, Store, part_name
 from schemas import FACTS
 from schemas.manifest import Manifest
+
+
+def write_captions(output: str, dataset: str, captions: int, *, fresh: float, seed: int = 0) -> None:
+    """Write a Parquet file of about that many captions, as an input for facetmine.
+
+    Images are drawn from the real ones with replacement, with all their captions, under new ids. That alone would say
+    nothing new after the first few ten thousand, and what can be mined would cease to grow. So a share of the things
+    that captions name is replaced by things of other captions, which come as often as they really do.
+
+    Args:
+        dataset: real captions, parsed.
+        fresh: share of the things that are replaced.
+    """
+    generator = np.random.default_rng(seed)
+    store, manifest = Store(dataset), Manifest.read(dataset)
+    columns = ["image_key", "caption", "entities"]
+    graphs = pa.concat_tables([store.read_table(file.path, columns) for file in manifest.files("scene_graphs")])
+    graphs = graphs.sort_by("image_key").combine_chunks()
+    keys, texts = graphs["image_key"].to_numpy(), graphs["caption"].to_pylist()
+    things = [
+        [entity["head"] for entity in entities if entity["head"] in entity["text"].split()]
+        for entities in graphs["entities"].to_pylist()
+    ]
+    every = np.array([thing for of_caption in things for thing in of_caption], object)
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    lengths = np.diff(np.append(starts, len(keys)))
+    drawn = generator.integers(0, len(starts), int(captions / lengths.mean()))
+    written: tuple[list[str], list[str]] = ([], [])
+    for image, (start, length) in enumerate(zip(starts[drawn].tolist(), lengths[drawn].tolist(), strict=True)):
+        for row in range(start, start + length):
+            changed = dict.fromkeys(things[row])
+            random = generator.random(len(changed))
+            new = every[generator.integers(0, len(every), len(changed))]
+            swaps = {old: to for old, to, chance in zip(changed, new, random, strict=True) if chance < fresh}
+            written[0].append(f"image-{image}")
+            written[1].append(" ".join(swaps.get(word, word) for word in texts[row].split(" ")))
+    pq.write_table(pa.table(written, names=["image_id", "caption"]), output, row_group_size=1 << 16)
 
 
 def real_facts(dataset: str) -> pa.Table:

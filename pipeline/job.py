@@ -226,6 +226,10 @@ class Job:
         self._remove_steps("mine-")  # index and draws, of use only until the triplets are written
         return stage
 
+    def memory(self, stage: str) -> dict[str, Any]:
+        """What a stage that is done remembers beside what the manifest says."""
+        return self._done(stage).memory
+
     def write_manifest(self) -> Manifest:
         """Write manifest.json: what the done stages did, from what and how. One that says so already stays as it is."""
         marks = {name: mark for name in ORDER if (mark := self._mark(name)) and mark.stage is not None}
@@ -267,7 +271,7 @@ class Job:
         needed = wanted
         for round_ in itertools.count():
             capacity = {kind: int(counts[-1]) for kind, counts in yields.items()}
-            shares = _shares(capacity, needed, dict(zip(config.kinds, config.weights, strict=False)))
+            shares = share_out(capacity, needed, dict(zip(config.kinds, config.weights, strict=False)))
             levels = {
                 kind: contrasts.choose_level(yields[kind], share) if share < yields[kind][-1] else float("inf")
                 for kind, share in shares.items()
@@ -296,7 +300,10 @@ class Job:
                 f"{rows - with_text:,} state a condition that no other subject's image states, so they have no text "
                 f"distractor; {with_text - usable:,} more have too few images of their subject to contrast with"
             )
-        return stage, {"draw_steps": [draw_step], "keep": keep}
+        return stage, {
+            "draw_steps": [draw_step], "keep": keep, "uses": rows, "usable": usable,
+            "to_be_had": {kind: int(counts[-1]) for kind, counts in yields.items()},
+        }  # fmt: skip
 
     def _rows_of_facts(self, index_step: str, config: MiningConfig) -> int:
         """How many rows the facts were made into."""
@@ -554,7 +561,7 @@ def _thresholds(config: MiningConfig, scored: Mark | None) -> Thresholds:
     return Thresholds(least, config.caption_score_of_source, config.min_fact_score)
 
 
-def _shares(capacity: dict[str, int], wanted: int, weights: dict[str, float]) -> dict[str, int]:
+def share_out(capacity: dict[str, int], wanted: int, weights: dict[str, float]) -> dict[str, int]:
     """How many triplets of each kind: by their weights, and what a kind cannot give is shared among the others."""
     shares: dict[str, int] = {}
     weight_left = sum(weights[kind] for kind in capacity)

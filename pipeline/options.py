@@ -11,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import parsers.registry
 from downstream import command_train, evaluate, search
 from parsers import drawing
-from pipeline import calibrate, explain, fetch, inspect, pack, query, report
+from pipeline import calibrate, explain, fetch, inspect, pack, plan, query, report
 from pipeline.config import (
     KINDS,
     PRECISIONS,
@@ -202,6 +202,12 @@ def _parser() -> argparse.ArgumentParser:
         command("evaluate", "How well models find what a picture and a condition ask for.", beam=False)
     )
     search.add_arguments(command("search", "Pictures of a folder that a picture and a condition ask for.", beam=False))
+    planned = command("plan", "What a run would make, need and cost, from a sample of its input.", beam=False)
+    _add_input(planned, required=True)
+    planned.set_defaults(partitions=None)
+    _add_parser(planned)
+    _add_mining(planned)
+    plan.add_arguments(planned)
     pack.add_arguments(command("pack", "An archive of facetmine and its dependencies, for Spark.", beam=False))
     for sub in commands.choices.values():
         sub.set_defaults(own_options=list(sub._option_string_actions))

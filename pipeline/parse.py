@@ -98,6 +98,11 @@ def _graph_rows(captions: pa.Table, graphs: Sequence[SceneGraph], start: int) ->
     )
 
 
+def warm_up(parser: str) -> None:
+    """Load the parser's model, which this process then has. Raises RuntimeError where it is not installed."""
+    _load(parser)
+
+
 _FACT_COLUMNS = ("kind", "subject", "predicate", "object", "attribute", "axis")
 
 

@@ -15,6 +15,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam import coders
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindows, WindowedValue
 
 from pipeline.ahead import Ahead
@@ -50,6 +51,9 @@ class Batch:
 
 
 Routed = tuple[int, Batch]
+
+SHUFFLES = "facetmine.shuffles"
+"""Namespace of Beam's counters of what is sent into shuffles: ``bytes``, of Arrow's buffers, and ``batches``."""
 
 _NOTHING = pa.table({})
 
@@ -137,13 +141,18 @@ class _Route(beam.DoFn):
     def process(self, element: Any) -> Iterator[Routed]:
         done = [self._do(element)] if self._ahead is None else self._ahead.call(self._do, element)
         for number, batches in done:
-            self._counted(number)
+            self._count(number, batches)
             yield from batches
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for number, batches in self._ahead.finish() if self._ahead else ():
-            self._counted(number)
+            self._count(number, batches)
             yield from map(GlobalWindows.windowed_value, batches)
+
+    def _count(self, number: int, batches: list[Routed]) -> None:
+        self._counted(number)
+        Metrics.counter(SHUFFLES, "batches").inc(len(batches))
+        Metrics.counter(SHUFFLES, "bytes").inc(sum(batch.table.nbytes for _, batch in batches))
 
     def _do(self, element: Any) -> tuple[int, list[Routed]]:
         return element[0] if isinstance(element, tuple) else element, list(self._function(element))

@@ -101,12 +101,14 @@ class Runner:
         verbose: keep the traceback of a failure, and show the logs of the processes that the runner starts.
         spark: run on Spark natively, as it says, and not on Beam's runner.
         counters: Beam's counters of all pipelines so far, by name. DaskRunner has none.
+        shuffled: what was sent into shuffles (routing.SHUFFLES), where Beam's runner counts it.
     """
 
     options: PipelineOptions
     verbose: bool = False
     spark: native.SparkOptions | None = None
     counters: Counter[str] = field(default_factory=Counter)
+    shuffled: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._session: Any = None
@@ -229,7 +231,8 @@ class Runner:
                     result.client.close()  # type: ignore[attr-defined]  # one of its own for every pipeline
             if state not in (None, "DONE"):
                 raise RunError(f"{label} ended in state {state}; the runner's log says why")
-            self.counters.update(_counters(result))
+            self.counters.update(_counters(result, "facetmine"))
+            self.shuffled.update(_counters(result, routing.SHUFFLES))
         except (KeyboardInterrupt, RunError):
             raise
         except Exception as error:
@@ -299,11 +302,11 @@ class _EmbeddedRunner(fn_runner.FnApiRunner):
             return super().run_via_runner_api(pipeline_proto, options)
 
 
-def _counters(result: PipelineResult) -> Counter[str]:
-    """facetmine's counters, each summed over the transforms that count."""
+def _counters(result: PipelineResult, namespace: str) -> Counter[str]:
+    """Counters of a namespace, each summed over the transforms that count."""
     counters: Counter[str] = Counter()
     try:
-        found: list[MetricResult] = result.metrics().query(MetricsFilter().with_namespace("facetmine"))["counters"]
+        found: list[MetricResult] = result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]
     except NotImplementedError:
         return counters
     for counter in found:

@@ -25,7 +25,7 @@ from filters import hierarchy
 from filters.exclusive import exclusive
 from pipeline import candidates, codes, contrasts
 from pipeline.config import KINDS, MiningConfig
-from pipeline.job import _shares
+from pipeline.job import share_out
 
 ANY = MiningConfig(
     min_concreteness=0.0,
@@ -307,7 +307,7 @@ def test_shares_give_all_that_is_asked_for_or_all_there_is(
     capacity: dict[str, int], wanted: int, weights: list[float]
 ) -> None:
     weight = dict(zip(KINDS, weights, strict=True))
-    shares = _shares(capacity, wanted, weight)
+    shares = share_out(capacity, wanted, weight)
     assert all(0 <= shares[kind] <= capacity[kind] for kind in capacity)
     total = sum(shares.values())
     assert min(wanted, sum(capacity.values())) <= total < wanted + len(capacity)
