@@ -15,6 +15,7 @@ from downstream import command_train, evaluate, search  # noqa: E402
 from pipeline import (  # noqa: E402
     calibrate,
     demo,
+    dry_run,
     explain,
     fetch,
     inspect,
@@ -72,7 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return plan.run(given, options.mining_config(given))
         if given.command == "demo":
             given.input = [str(demo.write_captions(Path(f"{given.output}-captions")))]
-        return _run_stages(given, Runner(beam_options, verbose=verbose, spark=options.spark_options(given)))
+        runner = Runner(beam_options, verbose=verbose, spark=options.spark_options(given))
+        if given.command == "run" and given.dry_run:
+            _set_up_logs(verbose)
+            runner.check_output("://" not in given.output)
+            return dry_run.run(given, runner, options.mining_config(given), options.score_config(given))
+        return _run_stages(given, runner)
     except (UsageError, InputError) as error:
         return _fail(str(error), 2)
     except (StoreError, RunError, PlaceError, OSError) as error:

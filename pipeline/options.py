@@ -73,6 +73,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> tuple[argparse.Namespace
         raise UsageError(f"{error} {_see_help(f'facetmine {given.command}')}") from None
 
 
+def run_options() -> list[argparse.Action]:
+    """The options of ``facetmine run``, without Beam's."""
+    commands = next(action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return list(commands.choices["run"]._actions)
+
+
 def spark_options(given: argparse.Namespace) -> SparkOptions | None:
     """What the command line says of Spark; None where Beam's runner is to do the work."""
     if given.engine != "spark":
@@ -167,6 +173,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_scoring(run, required=False)
     _add_mining(run)
     _add_output(run)
+    run.add_argument(
+        "--dry-run", action="store_true",
+        help="check all options, print the pipelines' steps, shuffles and resource hints for the runner, run nothing",
+    )  # fmt: skip
     read = command("read", "Stage read: caption files to the captions table.", beam=True)
     _add_input(read, required=True)
     _add_output(read)

@@ -26,13 +26,16 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.metrics.execution import MetricResult
 from apache_beam.options.pipeline_options import (
     DirectOptions,
+    GoogleCloudOptions,
     JobServerOptions,
     PipelineOptions,
     PortableOptions,
     PrismRunnerOptions,
     SetupOptions,
     StandardOptions,
+    TestOptions,
 )
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_provision_api_pb2, beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
@@ -184,6 +187,27 @@ class Runner:
                 f"{self.name} runs on other machines, which cannot write to a local folder; give --output a path that "
                 "they share, such as gs://BUCKET/FOLDER"
             )
+
+    def pipeline(self) -> beam.Pipeline:
+        """An empty pipeline for this runner, to look at: its options are validated, and no network is asked.
+
+        Raises:
+            UsageError: an option is missing or has a value that the runner does not take.
+        """
+        options = copy.deepcopy(self.options)
+        options.view_as(TestOptions).dry_run = True  # else Beam asks for the policy of the bucket
+        embedded = self.name in (*LOCAL_RUNNERS, "DaskRunner", "Spark")
+        if self.name.startswith("Dataflow"):  # Beam would look for a bucket where it is given none that will do
+            cloud = options.view_as(GoogleCloudOptions)
+            validator = PipelineOptionsValidator(options, create_runner(self._given_name))
+            wrong = [validator.validate_gcs_path(cloud, name) for name in ("temp_location", "staging_location")]
+            if all(wrong):
+                raise UsageError(f"{self.name}: {wrong[0][0]} Give --temp_location gs://BUCKET/FOLDER")
+        try:
+            return beam.Pipeline(runner="DirectRunner" if embedded else self._given_name, options=options)
+        except ValueError as error:
+            first, *rest = str(error).splitlines()
+            raise UsageError(f"{self.name}: {' '.join(rest) or first}") from None
 
     def run(self, label: str, build: Build, *, workers: int = 1) -> None:
         """Build and run one pipeline to its end.

@@ -9,6 +9,7 @@ an image are in or out together. Every run is measured in a process of its own, 
 
 import concurrent.futures
 import contextlib
+import logging
 import multiprocessing
 import os
 import resource
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import parse, readers
@@ -164,7 +166,9 @@ def _kept(captions: pa.Table, share: float) -> pa.Table:
     captions = captions.filter(pa.array(_place(captions["image_key"].to_numpy()) < share))
     keys, names = captions["image_key"].to_numpy(), captions["image_id"].to_pylist()
     derived = (hash64(names) == keys) & captions["url"].is_valid().to_numpy()
-    named = pa.array(np.char.add("image-", keys.astype(str)), pa.string(), mask=derived) if len(keys) else []
+    # A sample is one source, and two sources may both call an image "1".
+    called = pc.binary_join_element_wise(captions["source"], captions["image_id"], "/")
+    named = pc.if_else(pa.array(derived), pa.scalar(None, pa.string()), called)
     return pa.table([named, captions["caption"], captions["url"], captions["image_key"]], schema=_COLUMNS)
 
 
@@ -177,6 +181,7 @@ def _highest(table: pa.Table) -> float:
 
 
 def _measure(work: Work) -> Measured:
+    logging.disable(logging.CRITICAL)  # this process has nothing to tell but what it measures
     runner = Runner(parse_beam_options(list(work.beam_options)))
     job, found = Job(work.output, runner), Measured()
     with contextlib.suppress(RuntimeError):  # a parser that is not installed: the stage says so

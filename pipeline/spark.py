@@ -177,6 +177,11 @@ def translate(build: Callable[[beam.Pipeline], object]) -> Plan:
     """The plan of what ``build`` applies to a pipeline. Raises UntranslatableError."""
     pipeline = beam.Pipeline(runner="DirectRunner")  # never run
     build(pipeline)
+    return read_off(pipeline)
+
+
+def read_off(pipeline: beam.Pipeline) -> Plan:
+    """The plan of a pipeline that was built. Raises UntranslatableError."""
     reader = _Reader()
     pipeline.visit(reader)
     return reader.plan
