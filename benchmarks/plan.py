@@ -1,6 +1,9 @@
 """What ``facetmine plan`` predicts of a large input from 2% of it, against what the run then does.
 
     python -m benchmarks.plan [--captions 1000000] [--sample 0.02] [--fresh 0.2]
+    python -m benchmarks.plan --carry 12_400_000 413_000_000 1_400_000_000
+
+The second form carries what all real captions do to inputs of other sizes, for docs/scale.md.
 
 The captions are real ones, drawn with replacement under new ids, a share of their things swapped (see
 benchmarks.bootstrap): with ``--fresh 0`` every caption is there many times over, nothing new is said after the first of
@@ -8,6 +11,7 @@ each, and fewer targets are found than predicted. A million captions take a quar
 """
 
 import argparse
+import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -17,7 +21,7 @@ from rich.table import Table
 from benchmarks.bootstrap import write_captions
 from benchmarks.process import captions, facetmine, measure
 from pipeline import plan, readers, sampling
-from pipeline.config import preset
+from pipeline.config import MiningConfig, preset
 
 WANTED = 0.25
 
@@ -27,8 +31,12 @@ def main() -> None:
     parser.add_argument("--captions", type=int, default=1_000_000)
     parser.add_argument("--sample", type=float, default=0.02, help="share of the captions")
     parser.add_argument("--fresh", type=float, default=0.2, help="share of the things that are swapped")
+    parser.add_argument("--carry", type=int, nargs="+", metavar="CAPTIONS", help="print plans for such sizes instead")
     given = parser.parse_args()
     config, console = preset("default"), Console(width=110)
+    if given.carry:
+        carry(given.carry, config, console)
+        return
     with tempfile.TemporaryDirectory(prefix="facetmine-bench-") as folder:
         base, source = f"{folder}/base", f"{folder}/captions.parquet"
         measure(facetmine("parse", "--input", *captions(Path(folder)), "--output", base))
@@ -70,6 +78,18 @@ def main() -> None:
     console.print(f"{predicted.captions:,} captions, predicted from {sample.captions:,}; {predicted.partitions} parts")
     console.print(table)
     console.print(f"beyond {WANTED:.0%}: {', '.join(missed) or 'none'}")
+
+
+def carry(sizes: list[int], config: MiningConfig, console: Console) -> None:
+    """Print a plan for each size, from all real captions."""
+    with tempfile.TemporaryDirectory(prefix="facetmine-bench-") as folder:
+        splits, _, _ = readers.plan([readers.parse_input(path) for path in captions(Path(folder))])
+        sample, samples = plan.take(splits, 0.999999, "default", config, Path(folder))
+    for size in sizes:
+        seconds = sample.seconds * size / sample.seen
+        whole = dataclasses.replace(sample, seen=size, rejected=0, read_share=1.0, seconds=seconds)
+        predicted = plan.predict(whole, samples, config, None, 64, size // plan.CAPTIONS_PER_PART)
+        plan.show(predicted, 0, console)
 
 
 if __name__ == "__main__":
