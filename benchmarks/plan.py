@@ -68,7 +68,7 @@ def main() -> None:
         row(f"bytes: {name}", predicted.bytes[name], run.bytes[name])
     row("bytes: intermediate", predicted.bytes["intermediate"], run.intermediate_bytes)
     for stage in predicted.shuffle_bytes:
-        sent = run.shuffled[stage] + run.batches[stage] * plan.BYTES_PER_BATCH
+        sent = run.shuffled[stage] + run.batches[stage] * plan.BYTES_PER_BATCH[stage]
         row(f"shuffled: {stage}", predicted.shuffle_bytes[stage], sent)
     for stage, seconds in run.seconds.items():
         row(f"core seconds: {stage}", predicted.core_seconds[stage], seconds)

@@ -32,8 +32,8 @@ from pipeline.store import ROWS_PER_ROW_GROUP
 
 CAPTIONS_PER_PART = 250_000
 LEAST_PARTS = 16
-BYTES_PER_BATCH = 1_500
-"""What a batch costs in a shuffle beside its rows: the schema and framing of an Arrow stream."""
+BYTES_PER_BATCH = {"read": 1_400, "mine": 2_900, "write": 1_300}
+"""What a batch costs in a shuffle of the stage beside its rows: the schema and framing of an Arrow stream, measured."""
 
 SECONDS_PER_BATCH = 0.0003
 SHUFFLES = {"read": 1, "mine": 3, "write": 2}
@@ -222,7 +222,7 @@ def predict(
     }  # fmt: skip
     grown = {"read": factor, "mine": factor, "write": written / max(sum(last.triplets.values()), 1)}
     plan.shuffle_bytes = {
-        name: round(last.shuffled[name] * grown[name] + batches[name] * BYTES_PER_BATCH) for name in SHUFFLES
+        name: round(last.shuffled[name] * grown[name] + batches[name] * BYTES_PER_BATCH[name]) for name in SHUFFLES
     }
 
     triplets = [sum(run.triplets.values()) for run in runs]
@@ -307,7 +307,7 @@ def problems(
             f"the input has {splits:,} splits, so stage read keeps no more workers busy than that",
             "more and smaller files; gzip, COCO JSON and tar files cannot be split",
         ))  # fmt: skip
-    overhead = sum(SHUFFLES.values()) * plan.partitions**2 * BYTES_PER_BATCH
+    overhead = plan.partitions**2 * sum(count * BYTES_PER_BATCH[name] for name, count in SHUFFLES.items())
     if overhead > sum(plan.shuffle_bytes.values()) / 2:
         found.append(Problem(
             f"{plan.partitions:,} parts make {sum(SHUFFLES.values()) * plan.partitions**2:,} batches, whose framing is "
