@@ -14,6 +14,7 @@ from rich.console import Console  # noqa: E402
 from downstream import command_train, evaluate, search  # noqa: E402
 from pipeline import (  # noqa: E402
     calibrate,
+    completion,
     demo,
     dry_run,
     explain,
@@ -49,6 +50,7 @@ _READERS = {
     "fetch": fetch.run,
     "toyworld": toyworld_command.run,
     "pack": pack.run,
+    "completion": completion.run,
     "train": command_train.run,
     "evaluate": evaluate.run,
     "search": search.run,

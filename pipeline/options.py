@@ -11,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import parsers.registry
 from downstream import command_train, evaluate, search
 from parsers import drawing
-from pipeline import calibrate, explain, fetch, inspect, pack, plan, query, report
+from pipeline import calibrate, completion, examples, explain, fetch, inspect, pack, plan, query, report
 from pipeline.config import (
     KINDS,
     PRECISIONS,
@@ -35,7 +35,7 @@ Turn captioned images into conditional triplets: reference image, text condition
   facetmine run --input captions.tsv --output OUT     captions to triplets, all stages
   facetmine inspect OUT                               what came out, in words
   facetmine query OUT "SELECT * FROM triplets"        the same in SQL
-  facetmine report OUT                                counts, balance and bias as tables and a page
+  facetmine report OUT --html page.html               counts, balance and bias as a page to look at
   facetmine explain OUT TRIPLET_ID                    why one triplet was made
 """
 EPILOG = """\
@@ -161,8 +161,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(name: str, told: str, *, beam: bool) -> argparse.ArgumentParser:
+        epilog = "\n\n".join(filter(None, (examples.of(name), EPILOG if beam else "")))
         sub = commands.add_parser(
-            name, help=told, description=told, epilog=EPILOG if beam else None, formatter_class=raw, allow_abbrev=False
+            name, help=told, description=told, epilog=epilog, formatter_class=raw, allow_abbrev=False
         )
         sub.set_defaults(takes_beam_options=beam)
         return sub
@@ -219,6 +220,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_mining(planned)
     plan.add_arguments(planned)
     pack.add_arguments(command("pack", "An archive of facetmine and its dependencies, for Spark.", beam=False))
+    completion.add_arguments(
+        command("completion", "A script with which your shell completes what you type.", beam=False)
+    )
     for sub in commands.choices.values():
         sub.set_defaults(own_options=list(sub._option_string_actions))
     return parser

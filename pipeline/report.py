@@ -224,8 +224,7 @@ def _as_text(reports: Sequence[Report], page: str | None) -> str:
         kinds: dict[str, int] = {}
         for row in report.rows("kinds"):
             kinds[row["kind"]] = kinds.get(row["kind"], 0) + row["triplets"]
-        if kinds:
-            lines.append("  " + ", ".join(f"{kind} {triplets:,}" for kind, triplets in kinds.items()))
+        lines += [f"  {triplets:>12,} of kind {kind}" for kind, triplets in kinds.items()]
     return "\n".join(lines)
 
 

@@ -354,7 +354,7 @@ def removed(runs: Sequence[Run]) -> list[dict[str, Any]]:
     widest: dict[str, float] = {}
     for run in runs:
         for row in run.tables["rejects"]:
-            widest[row["stage"]] = max(widest.get(row["stage"], 0.0), row["share_of_rows_in"] or 0.0)
+            widest[row["stage"]] = max(widest.get(row["stage"], 0.1), row["share_of_rows_in"] or 0.0)
     for entry in merged(runs, "rejects", ("stage", "reason")):
         stage, reason = entry["key"]
         of = [row and {**row, "width": _percent(row["share_of_rows_in"] or 0, widest[stage])} for row in entry["of"]]

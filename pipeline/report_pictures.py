@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from images import ImageError, ImageStore, SourceError
+from pipeline.job import IMAGE_INDEX
+from pipeline.store import Store
 
 if TYPE_CHECKING:
     from pipeline.report import Report
@@ -63,14 +65,20 @@ def of(report: "Report", images: Sequence[str] | None) -> Iterator[Pictures]:
     if not sources:
         yield Pictures(None)
         return
-    # An index of its own: the dataset is only read, and may be gone on with meanwhile.
     with tempfile.TemporaryDirectory(prefix="facetmine-report-") as folder:
         try:
             import PIL  # noqa: F401
 
-            pictures = Pictures(ImageStore.open(sources, Path(folder, "images.arrow")))
+            index = None if images else _index_of_scores(report.out)
+            pictures = Pictures(ImageStore.open(sources, index or Path(folder, "images.arrow")))
         except ImportError:
             pictures = Pictures(None, "that needs Pillow: pip install 'facetmine[images]'")
         except (SourceError, OSError) as error:
             pictures = Pictures(None, f"{error}; --images tells where they are")
         yield pictures
+
+
+def _index_of_scores(out: str) -> Path | None:
+    """The index that stage score has made of the images, where it can be used."""
+    store = Store(out)
+    return Path(store.path(IMAGE_INDEX)) if store.is_local and store.exists(IMAGE_INDEX) else None

@@ -21,9 +21,10 @@ def print_summary(manifest: Manifest, output: str) -> None:
     table = Table(title=None, header_style="bold", pad_edge=False)
     for column, justify in (("stage", "left"), ("rows in", "right"), ("rows out", "right"), ("rejects", "left"),
                             ("seconds", "right"), ("rows in/s", "right")):  # fmt: skip
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=justify == "right")  # type: ignore[arg-type]
     for name, stage in manifest.stages.items():
-        rejects = ", ".join(f"{reason} {rows:,}" for reason, rows in stage.rejects.items())
+        by_number = sorted(stage.rejects.items(), key=lambda reject: (-reject[1], reject[0]))
+        rejects = "\n".join(f"{rows:,} {reason}" for reason, rows in by_number)
         table.add_row(name, f"{stage.rows_in:,}", f"{stage.rows_out:,}", rejects or "-", f"{stage.seconds:,.1f}",
                       f"{stage.rows_in / max(stage.seconds, 1e-3):,.0f}")  # fmt: skip
     console.print(table)
