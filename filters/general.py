@@ -12,13 +12,18 @@ MOST = 2
 """General words that a name has at most."""
 
 VAGUE = frozenset(
-    "alcohol appliance area artist artwork athlete attraction bedding body building category center ceremony "
-    "character clothing color container contest cookware day ear electronics emotion event fabric female festival "
-    "floor footwear furniture game ground hair hand holiday jewelry land leader leg light line link list machine male "
-    "match material meal metal money movie music musician object pants party pattern people performance performer "
-    "person picture plant player pole post premiere relative ring room screen seafood season seat shape shirt shoe "
-    "shop show size sky space species sport state station structure table tableware team texture thing time tool toy "
-    "type wall weather wine worker".split()
+    "accessory agency agent album alcohol alike app appliance area arm artist artwork athlete attraction base bath "
+    "beam bearer bedding biker biking board body bowl broadcaster browser building bush candidate catcher category "
+    "center ceremony champion character clip clock clothing coach college color container contest cookware course day "
+    "deck delivery designer dough driver ear electronics emotion event exercise fabric female festival fighter firm "
+    "fixture floor flow footballer footwear furniture game ground guard hair hand holiday homepage host jewelry kick "
+    "kingdom land leader ledge leg lens lift light line link list machine male match mate material meal metal "
+    "minister model money movie music musician night object outfielder page pants parish partner party pattern people "
+    "performance performer person personnel picture pitcher plant platform player pole post premiere product "
+    "programme race racer relative ring roast rod room salon school screen seafood season seat shadow shape shell "
+    "shirt shoe shoot shop show showroom sitcom site size skate sky space species sport stack stand state station "
+    "stick structure studio suite table tableware tackle team texture thing time tool top toy transport tube turbine "
+    "type vane venue wall weather wine wing winger wire worker".split()
 ) | {"body part", "body of water", "celestial body", "facial expression", "sports equipment"}
 """Kinds that tell nothing to be seen, very different things, or what nearly every picture shows ("in clothing");
 facetmine's own list, from the tops of things.tsv and from reading triplets."""

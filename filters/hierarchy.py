@@ -8,6 +8,8 @@ It serves things and attribute values alike ("grey" is "gray", "crimson" is a "r
 - ``things.tsv``: the next more general names of a thing, from WordNet's hypernyms, cut down to names that captions use
   and corrected by reading the nouns that captions use most.
 - ``alike.tsv``: different things that captions do not keep apart, such as "girl" and "woman".
+- ``implied.tsv``: what a name says beside its kind: a "toddler" is young, a "surfer" has a wave, a "beach" the sea; and
+  what a verb says ("to swim") beside its subject and object.
 
 What no table has: a compound is a kind of its last word ("tennis court" is a "court"), unless its first word says that
 it only looks like one ("toy car").
@@ -32,23 +34,6 @@ LIKENESSES = frozenset(
 
 _PLAIN_PEOPLE = frozenset("man woman boy girl child teenager adult male female guy".split())
 """Names that tell sex or age and no role: a "player" may be any of them, while a "bride" is no man."""
-
-IMPLIED = {
-    **dict.fromkeys(
-        "baby infant toddler child kid boy girl teenager puppy kitten foal calf cub chick lamb".split(), ("young",)
-    ),
-    **dict.fromkeys("grandfather grandmother grandparent".split(), ("old", "elderly")),
-    **dict.fromkeys("onstage on-stage".split(), ("stage",)),
-    "underwater": ("water",),
-    "poolside": ("pool",),
-    "seaside": ("sea",),
-    "courtside": ("court",),
-    "roadside": ("road",),
-    "bride": ("groom", "wedding"),
-    "groom": ("bride", "wedding"),
-    "newlywed": ("bride", "groom", "wedding"),
-}
-"""What a name says of a thing beside its kind: a "toddler" is young, whether or not a caption says so; our own list."""
 
 
 def canonical(names: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -162,6 +147,27 @@ def is_plain_person(name: str) -> bool:
 def alike_of(name: str) -> frozenset[str]:
     """Other things that captions do not keep apart from it: a "child" may be a girl."""
     return _alike().get(canonical_name(name), frozenset())
+
+
+def implied_by(name: str) -> tuple[str, ...]:
+    """What a picture shows of which a caption uses that name, beside the thing and its kinds: a "surfer" the sea."""
+    return _implied().get(canonical_name(name), ())
+
+
+@lru_cache(_CACHED)
+def implied_by_predicate(predicate: str) -> tuple[str, ...]:
+    """What a picture shows of what does so, beside subject and object: who "swims toward" something is in water."""
+    return _implied().get(f"to {predicate.partition(' ')[0]}", ())
+
+
+@cache
+def _implied() -> dict[str, tuple[str, ...]]:
+    table: dict[str, tuple[str, ...]] = {}
+    for row in rows("implied"):
+        name = canonical_name(row["name"])
+        found = (*table.get(name, ()), *map(canonical_name, row["implies"].split(",")))
+        table[name] = tuple(dict.fromkeys(found))
+    return table
 
 
 @cache

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from filters import axes, concreteness, exclusive, hierarchy, visible, visual
 from filters.distinct import by_distinct
 from filters.general import MOST, general_name
-from pipeline.codes import claims, code, codes, condition_codes, denials, thing_codes
+from pipeline.codes import claims, code, codes, condition_codes, denials, predicate_claims, thing_codes
 from pipeline.config import FAMILIES, KINDS_OF_FAMILY, ROWS_PER_COMPOSITE_GROUP, ROWS_PER_SUBJECT_GROUP, MiningConfig
 from pipeline.numbers import below, expand, mix, runs, uniform
 
@@ -281,10 +281,18 @@ def _kept(
 
 
 def _lookalikes(said: _Said) -> np.ndarray:
-    """Facts of things that their caption says to be none ("gingerbread man"); bool."""
+    """Facts of things that their caption says to be none ("gingerbread man"); bool.
+
+    What shows a thing stays a fact of what shows it ("sculpture of a lion").
+    """
+    subject, predicate, object_, value = (
+        said.columns[name] for name in ("subject", "predicate", "object", "attribute")
+    )
+    no_subject, no_object = visible.lookalikes(subject, predicate, object_, value)
     caption = mix(said.image, said.columns["caption_index"].to_numpy())
-    none = mix(caption, said.subject)[visible.lookalike(said.columns["attribute"])]
-    return np.isin(mix(caption, said.subject), none) | said.relation & np.isin(mix(caption, said.object), none)
+    subjects, objects = mix(caption, said.subject), mix(caption, said.object)
+    none = np.concatenate([subjects[no_subject], objects[no_object]])
+    return np.isin(subjects, none) | said.relation & ~no_object & np.isin(objects, none)
 
 
 def _rows_of(family: str, said: _Said, keep: np.ndarray, config: MiningConfig) -> Found:
@@ -483,11 +491,12 @@ def _claims_by_image(said: _Said) -> tuple[np.ndarray, pa.ListArray]:
     """Number of every fact's image, and for every number all that the captions of that image claim, sorted."""
     _, first, image_of_fact = np.unique(said.image, return_index=True, return_inverse=True)
     named = said.columns["entities"].take(pa.array(first))
-    values = np.flatnonzero(~said.relation)
+    values, relations = np.flatnonzero(~said.relation), np.flatnonzero(said.relation)
     made = [
         (np.repeat(np.arange(len(first)), pc.list_value_length(named).to_numpy()), claims(named.flatten())),
         (image_of_fact[values], claims(said.columns["attribute"].take(pa.array(values)))),
         (image_of_fact[values], _members(said, values)),
+        (image_of_fact[relations], predicate_claims(said.columns["predicate"].take(pa.array(relations)))),
     ]
     keys = np.concatenate(
         [

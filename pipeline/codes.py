@@ -41,17 +41,22 @@ def condition_codes(predicates: pa.Array, objects: pa.Array) -> np.ndarray:
 def claims(names: pa.Array) -> pa.ListArray:
     """What a caption claims that uses each of the names, as lists of uint32.
 
-    "puppy" claims a puppy, a dog, an animal and something young, and says "puppy". What must not be so
-    (:func:`denials`) is looked up among the claims.
+    "puppy" claims a puppy, a dog, an animal and something young (filters/hierarchy.py), and says "puppy". What must not
+    be so (:func:`denials`) is looked up among the claims.
     """
     return _lists_by_name(names, _claims_of)
+
+
+def predicate_claims(predicates: pa.Array) -> pa.ListArray:
+    """What a caption claims by each of the predicates alone ("swim toward" claims water), as lists of uint32."""
+    return _lists_by_name(predicates, lambda words: map(_is, hierarchy.implied_by_predicate(words)))
 
 
 def denials(names: pa.Array) -> pa.ListArray:
     """The claims of which an image must make none to be one that lacks the named thing, as lists of uint32.
 
     An image lacks a girl when no caption claims one ("girl", "schoolgirl") or says what may be one ("person", "child",
-    "swimmer").
+    "swimmer"); it lacks a bride when none says what may be one ("woman", or "girl", which is not kept apart from that).
     """
     return _lists_by_name(names, _denials_of)
 
@@ -70,7 +75,7 @@ def _by_name(names: pa.Array, function: Callable[[str], int]) -> np.ndarray:
 
 def _lists_by_name(names: pa.Array, function: Callable[[str], Iterable[int]]) -> pa.ListArray:
     encoded = names.dictionary_encode()
-    lists = [function(name) for name in encoded.dictionary.to_pylist()]
+    lists = [list(function(name)) for name in encoded.dictionary.to_pylist()]
     return pa.array(lists, pa.list_(pa.uint32())).take(encoded.indices)
 
 
@@ -86,7 +91,7 @@ def _thing_code(name: str) -> int:
 def _claims_of(name: str) -> tuple[int, ...]:
     name = hierarchy.canonical_name(name)
     kinds = (name, *hierarchy.ancestors_of(name))
-    implied = [value for kind in kinds for value in hierarchy.IMPLIED.get(kind, ())]
+    implied = [value for kind in kinds for value in hierarchy.implied_by(kind)]
     anyone = (_ANYONE,) if hierarchy.may_be_anyone(name) else ()
     return (*(_is(kind) for kind in (*kinds, *implied)), _says(name), *anyone)
 
@@ -95,7 +100,9 @@ def _claims_of(name: str) -> tuple[int, ...]:
 def _denials_of(name: str) -> tuple[int, ...]:
     name = hierarchy.canonical_name(name)
     anyone = (_ANYONE,) if hierarchy.is_plain_person(name) else ()
-    return (_is(name), *map(_says, sorted({*hierarchy.ancestors_of(name), *hierarchy.alike_of(name)})), *anyone)
+    kinds = hierarchy.ancestors_of(name)
+    alike = {other for kind in (name, *kinds) for other in hierarchy.alike_of(kind)}
+    return (_is(name), *map(_says, sorted({*kinds, *alike})), *anyone)
 
 
 def _is(name: str) -> int:

@@ -172,14 +172,16 @@ class Image:
         return sorted({fact.attribute for fact in self.facts if fact.attribute is not None})
 
     def claiming(self, name: str, axis: str | None = None) -> list[str]:
-        """The names and values of the captions by which the image may have a thing, or a value of an axis.
+        """The names, values and predicates of the captions by which the image may have a thing, or a value of an axis.
 
         That is what the mining stages reject a negative for: what says it, a kind of it, or what may be it, and for a
         value with opposites also what may be called the same ("teal" for "blue").
         """
         (denied,) = codes.denials(pa.array([name])).to_pylist()
-        said = [*self.names, *self.values]
-        claimed = codes.claims(pa.array(said, pa.string())).to_pylist()
+        predicates = sorted({fact.predicate for fact in self.facts if fact.predicate is not None})
+        said = [*self.names, *self.values, *predicates]
+        claimed = codes.claims(pa.array(said[: len(said) - len(predicates)], pa.string())).to_pylist()
+        claimed += codes.predicate_claims(pa.array(predicates, pa.string())).to_pylist()
         found = {word for word, claims in zip(said, claimed, strict=True) if not set(denied).isdisjoint(claims)}
         if axis is not None:
             stated = [(fact.axis, fact.attribute) for fact in self.facts if fact.attribute is not None]
@@ -409,9 +411,11 @@ def _filters(case: _Case) -> Iterator[str]:
 
 
 def _invisible(fact: Fact) -> bool:
-    said = (pa.array([name], pa.string()) for name in (fact.subject, fact.predicate, fact.object))
-    bad = any(mask.any() for mask in visible.unseen(*said).values())
-    return bad or bool(visible.lookalike(pa.array([fact.attribute], pa.string())).any())
+    subject, predicate, object_, value = (
+        pa.array([word], pa.string()) for word in (fact.subject, fact.predicate, fact.object, fact.attribute)
+    )
+    bad = any(mask.any() for mask in visible.unseen(subject, predicate, object_).values())
+    return bad or bool(visible.lookalikes(subject, predicate, object_, value)[0].any())
 
 
 def _words_of(facts: list[Fact]) -> list[str]:

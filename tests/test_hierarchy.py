@@ -4,7 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.hierarchy import ancestors, ancestors_of, canonical, canonical_name, is_a, parents, related
+from filters.hierarchy import (
+    ancestors,
+    ancestors_of,
+    canonical,
+    canonical_name,
+    implied_by,
+    implied_by_predicate,
+    is_a,
+    parents,
+    related,
+)
 from filters.lexicon import rows
 
 
@@ -77,3 +87,11 @@ def test_no_name_is_its_own_kind() -> None:
     for row in rows("things"):
         assert canonical_name(row["name"]) not in ancestors_of(row["name"])
         assert all(parents(parent) is not None for parent in parents(row["name"]))
+
+
+def test_names_and_verbs_imply_what_they_show_beside_themselves() -> None:
+    assert "sea" in implied_by("surfers")
+    assert "flower" in implied_by("floral")
+    assert "water" in implied_by_predicate("swim toward")
+    assert implied_by("swim") == implied_by_predicate("near water") == ()
+    assert all(row["source"] and row["implies"] for row in rows("implied"))

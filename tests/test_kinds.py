@@ -331,6 +331,34 @@ def test_a_name_may_imply_a_value() -> None:
     assert not denied & man
 
 
+def test_what_a_predicate_implies_is_claimed_by_its_image() -> None:
+    """Where a dog swims toward a ball there is water, although no caption names it."""
+    denied = set(codes.denials(pa.array(["water"])).to_pylist()[0])
+    for predicate, claimed in (("swim toward", True), ("run after", False)):
+        (facts,) = facts_parts(World((Caption(("town", "one"), (Fact("dog", predicate, "ball"),)),)), 1)
+        rows, _ = candidates.mineable(facts, 0, ANY)
+        assert len(rows)
+        assert all(bool(denied & set(claims)) == claimed for claims in rows["claims"].to_pylist())
+
+
+def test_what_is_alike_of_a_kind_is_no_contrast() -> None:
+    """A bride is a woman, and captions do not keep women and girls apart."""
+    denied = set(codes.denials(pa.array(["bride"])).to_pylist()[0])
+    girl, man = (set(claims) for claims in codes.claims(pa.array(["girl", "man"])).to_pylist())
+    assert denied & girl
+    assert not denied & man
+
+
+def test_what_a_caption_says_to_be_none_makes_no_condition() -> None:
+    """The lion of a sculpture is no lion on the street, and the sculpture is one of a lion."""
+    said = (Fact("sculpture", "of", "lion"), Fact("lion", "on", "street"), Fact("dog", "on", "street"))
+    (facts,) = facts_parts(World((Caption(("town", "one"), said),)), 1)
+    _, rejects = candidates.mineable(facts, 0, dataclasses.replace(ANY, visible_only=True))
+    assert facts.take(rejects["lookalike"]).select(["subject", "object"]).to_pylist() == [
+        {"subject": "lion", "object": "street"}
+    ]
+
+
 def test_a_child_may_be_a_girl() -> None:
     """Captions do not keep some things apart, so neither is a contrast to the other."""
     denied = set(codes.denials(pa.array(["girl"])).to_pylist()[0])
