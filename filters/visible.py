@@ -90,7 +90,7 @@ INHERENT_PARTS = frozenset(
 
 HAVING = frozenset({"get", "have", "of", "with"})
 
-WORN = frozenset("attire clothes clothing hair outfit shoe".split())
+WORN = frozenset("attire clothes clothing hair outfit pants shirt shoe top".split())
 """What people have on in whatever picture."""
 
 WEARING = frozenset({"have", "in", "wear", "with"})
