@@ -55,6 +55,14 @@ def test_right_captions_rather_than_those_of_other_scenes(figures: gate.Figures)
     assert figures.auc > figures.auc_word > 0.8
 
 
+def test_names_of_axes_are_words_of_their_own(encoder: Encoder) -> None:
+    """Conditions of focus_attribute say no more; beside a value they say nothing."""
+    vectors = encoder.encode_texts(["color", "pattern", "size", "red", "red color", "tiny", "tiny size"])
+    cosines = vectors @ vectors.T
+    assert max(cosines[0, 1], cosines[0, 2], cosines[1, 2]) < 0.95
+    assert min(cosines[3, 4], cosines[5, 6]) > 0.9
+
+
 def test_the_gate_is_not_passed_by_a_model_that_knows_nothing() -> None:
     class Nothing:
         def preprocess(self, image: object) -> torch.Tensor:

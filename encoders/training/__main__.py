@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import encoders
-from encoders.training import artefact, gate
+from encoders.training import artefact, axis_words, gate
 from encoders.training.batches import Batches
 from encoders.training.claims import ClaimColumns
 from encoders.training.learner import Learner
@@ -89,7 +89,10 @@ def train(config: Config, out: Path) -> None:
             print(f"{step + 1} {time.monotonic() - started:.0f}s {told}", flush=True)
         if (step + 1) % 400 == 0 or step + 1 == config.steps:
             learner.eval()
-            artefact.save(out, MODEL, learner.finished())
+            clip = learner.finished()
+            if step + 1 == config.steps:
+                axis_words.teach(clip)
+            artefact.save(out, MODEL, clip)
             print(gate.measure(encoders.load(str(out)), 512), flush=True)
 
 
