@@ -45,6 +45,7 @@ ROWS = pa.schema(
         pa.field("subject", pa.int64(), metadata={"doc": "hash of the subject"}),
         pa.field("thing", pa.int64(), metadata={"doc": "hash of what a contrast must lack"}),
         pa.field("axis", pa.int64(), metadata={"doc": "hash of the axis of an attribute fact, else 0"}),
+        pa.field("plain", pa.bool_(), metadata={"doc": "the image has values on that axis of this subject only"}),
         pa.field("subject_group", pa.int64(), metadata={"doc": "family, subject, split and salt: who can be paired"}),
         pa.field("condition_group", pa.int64(), metadata={"doc": "family, condition, split and salt"}),
         pa.field("first_condition", pa.int64(), metadata={"doc": "composite: hash of what the fact says, else 0"}),
@@ -112,6 +113,7 @@ def mineable(
     split = image_split(images, config)
 
     image_of_fact, claims_of_image = _claims_by_image(said)
+    plain = _tells_axis_of_one_thing(said)
     tables = []
     for number, family in enumerate(FAMILIES):
         if not KINDS_OF_FAMILY[family].intersection(config.kinds):
@@ -133,6 +135,7 @@ def mineable(
                     "subject": found["subject"],
                     "thing": found["thing"],
                     "axis": said.axis[row],
+                    "plain": plain[row],
                     "subject_group": _salted(number, found["subject_pool"], images[row], split[row], config),
                     "condition_group": _salted(number, found["condition"], images[row], split[row], config),
                     **{name: found.get(name, zeros) for name in _COMPOSITE_ONLY},
@@ -235,6 +238,14 @@ class _Said:
         group, member = exclusive.exclusion_groups(self.columns["axis"], words)
         there &= group == self.group  # another meaning of the word is on another axis
         return replace(said, value=value, condition=condition, group=group, member=member), there
+
+
+def _tells_axis_of_one_thing(said: _Said) -> np.ndarray:
+    """Facts whose image has values on their axis of their subject only: there "color" can mean one thing's; bool."""
+    place = mix(said.image, said.axis).view(np.int64)
+    pairs = np.unique(np.stack([place, said.subject.view(np.int64)], axis=1), axis=0)[:, 0]
+    several = pairs[1:][pairs[1:] == pairs[:-1]]
+    return (said.axis != 0) & ~np.isin(place, several)
 
 
 def _kept(

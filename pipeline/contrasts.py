@@ -9,6 +9,8 @@ condition and claims the subject in none. Which image is which depends on the ki
 | relation, change_*, composite | a contrast | another contrast |
 | focus_* | another image like the target | a contrast |
 
+The condition of focus_attribute names an axis and not whose: its reference has values on the axis of the subject only.
+
 A composite's image distractor is the harder negative where there is one: an image that satisfies one of the two
 conditions in the subject's caption and contradicts the other, by a value that excludes it or by another object.
 
@@ -96,6 +98,7 @@ def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray
     order = np.lexsort((mix(config.seed, _CELL_ORDER, fact, second, general), cells.of_row))
     order = order[is_target[order]]
     targets = np.bincount(cells.of_row[is_target], minlength=len(cells.key)).astype(np.int64)
+    plain = np.flatnonzero(rows["plain"].to_numpy(zero_copy_only=False)[order])
     shown = np.sort(cells.of_row * len(cells.members) + cells.member_of_row)
     shown = shown[np.diff(shown, prepend=-1) != 0]  # an image may show a thing by two facts
     showing = np.bincount(shown // max(len(cells.members), 1), minlength=len(cells.key))
@@ -103,13 +106,16 @@ def index_subjects(rows: pa.Table, config: MiningConfig) -> dict[str, np.ndarray
     family[cells.of_row] = rows["family"].to_numpy()
 
     prior = (showing / np.maximum(cells.sizes[cells.group], 1)).astype(np.float32)
-    offers = _offers(family, targets, prior, cells, config)
+    plain_targets = np.bincount(cells.of_row[order[plain]], minlength=len(cells.key)).astype(np.int64)
+    offers = _offers(family, targets, plain_targets, prior, cells, config)
     sorted_distractors = distractors.take(pa.array(order))
     usable = np.zeros(len(cells.key), bool)
     usable[offers["offer_cell"][offers["offer_capacity"] > 0]] = True
     return offers | {
         "cell": cells.key.view(np.int64),
         "cell_targets": targets,
+        "cell_plain": plain_targets,
+        "plain_targets": plain,
         "cell_contrasts": cells.absent.counts,
         "cell_group": cells.group,
         "cell_prior": prior,
@@ -197,6 +203,8 @@ def draw(index: dict[str, np.ndarray], levels: dict[str, float], config: MiningC
     near = first_member + absent.pick(cell, rank)
     far = first_member + absent.pick(cell, (rank + shift) % contrasts)
     like = first_target + (place + 1 + lap) % np.maximum(targets, 1)
+    of_axis = kind == KINDS.index("focus_attribute")  # whose condition is the axis, whatever the value
+    like[of_axis] = _next_plain(index, cell[of_axis], row[of_axis], lap[of_axis])
     focus = np.isin(kind, [KINDS.index(name) for name in FOCUS_KINDS])
 
     offset = index["text_offsets"][row].astype(np.int64)
@@ -209,7 +217,6 @@ def draw(index: dict[str, np.ndarray], levels: dict[str, float], config: MiningC
     if len(index["hard_facts"]):
         distractor = np.where(hards > 0, index["hard_facts"][hard], distractor)
         contradiction = np.where(hards > 0, index["hard_how"][hard], contradiction)
-    of_axis = kind == KINDS.index("focus_attribute")  # whose condition is the axis, whatever the value
     condition = np.where(of_axis, index["target_axis"][row], index["target_condition"][row])
     reference_image = np.where(focus, index["target_image"][like], index["member_image"][near])
     return {
@@ -230,16 +237,26 @@ def draw(index: dict[str, np.ndarray], levels: dict[str, float], config: MiningC
     }
 
 
+def _next_plain(index: dict[str, np.ndarray], cell: np.ndarray, row: np.ndarray, lap: np.ndarray) -> np.ndarray:
+    """For rows of targets the lap-th next target of their cell whose image tells the axis of one thing, not itself."""
+    plain, count = index["plain_targets"], index["cell_plain"]
+    first, place = (np.cumsum(count) - count)[cell], np.searchsorted(plain, row)
+    itself = plain[np.minimum(place, len(plain) - 1)] == row
+    return plain[first + (place - first + itself + lap) % count[cell]]
+
+
 def _offers(
-    family: np.ndarray, targets: np.ndarray, prior: np.ndarray, cells: "_Cells", config: MiningConfig
-) -> dict[str, np.ndarray]:
+    family: np.ndarray, targets: np.ndarray, plain: np.ndarray, prior: np.ndarray, cells: "_Cells",
+    config: MiningConfig,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """What each cell offers of each kind that its family serves: cell, kind, capacity and weight, one row an offer."""
     kinds, numbers, capacities, weights = [], [], [], []
     contrasts = np.where(prior <= config.max_prior, cells.absent.counts, 0)
     for kind in config.kinds:
         serves = np.array([kind in KINDS_OF_FAMILY[name] for name in FAMILIES])[family]
         if kind in FOCUS_KINDS:
-            partners = np.where(contrasts >= 1, targets - 1, 0)
+            like = plain if kind == "focus_attribute" else targets
+            partners = np.where(contrasts >= 1, np.maximum(like - 1, 0), 0)
         else:
             partners = np.where(contrasts >= 2, contrasts, 0)
         # What no cap lets through is not enumerated: it would be thrown away (over_caps).

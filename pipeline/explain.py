@@ -26,7 +26,8 @@ RULES = {
     "relation": "the target states the condition of the subject, and the reference shows the subject without the "
     "condition's object",
     "change_attribute": "the target's subject has the value, and the reference's has one that excludes it",
-    "focus_attribute": "reference and target have the same value on the axis, and the image distractor's excludes it",
+    "focus_attribute": "reference and target have the same value on the axis, on which nothing else in the reference has "
+    "one, and the image distractor's excludes it",
     "change_object": "the target shows the reference's scene with a thing that the reference does not show",
     "focus_object": "reference and target show the thing in the same scene, and the image distractor shows the scene "
     "without it",
@@ -321,6 +322,12 @@ def _requirements(case: _Case) -> Iterator[str]:
             case.satisfied([fact for fact in images["reference"].facts if case.about_subject(fact)]),
             f"the reference states the condition too: {_listed(case.counting('reference'))}",
         )
+        if row["kind"] == "focus_attribute":
+            others = [
+                fact for fact in images["reference"].facts
+                if fact.axis == row["axis"] and not _same(fact.subject, subject)
+            ]  # fmt: skip
+            yield _verdict(not others, f"nothing else in the reference has a value on the axis: {_listed(others)}")
     else:
         yield from _lacks(case, "reference", case.lacking)
     if row["kind"] == "change_attribute":

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters import hierarchy
+from filters.axes import axis_of
 from filters.exclusive import exclusive
 from pipeline import candidates, codes, contrasts
 from pipeline.config import KINDS, MiningConfig
@@ -125,6 +126,9 @@ def assert_true(row: Row, claims: Claims) -> None:
         assert any(hierarchy.is_a(value, lacking[0]) for _, value in values[text])
         if kind == "focus_attribute":
             assert any(hierarchy.is_a(value, lacking[0]) for thing, value in values[reference] if thing == subject)
+            # The condition does not say whose axis it asks for, so nothing else in the reference has a value on it.
+            on_axis = {thing for thing, value in values[reference] if axis_of(thing, value) == row["axis"]}
+            assert on_axis == {subject}
         assert row["contradiction"] == "exclusive value"
     elif kind.endswith("object"):
         assert condition == (row["general"] or condition)
