@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--projection", type=int, metavar="N",
         help="size to which the Combiner projects features (default 4 times theirs; hidden layers have twice it)",
     )  # fmt: skip
-    model.add_argument("--dropout", type=float, default=0.5, metavar="P", help="of the Combiner (default %(default)s)")
+    model.add_argument("--dropout", type=float, metavar="P", help="of the Combiner (default 0.1; --whole: 0.5)")
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
         "--epochs", type=int, metavar="N", help="default: 6 with --whole, else by the number of triplets"

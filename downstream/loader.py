@@ -57,7 +57,7 @@ class TripletDataset(IterableDataset[Batch]):
 
     - ``row`` int64 [b]: numbers of the index's rows
     - ``image`` int64 [b, r]: numbers of ``index.image_ids``, -1 where a triplet has none
-    - ``query``, ``kind`` int64 [b]: equal where condition and subject are; number of ``index.kinds``
+    - ``query``, ``kind`` int64 [b]: equal where right answers are (see the index); number of ``index.kinds``
     - ``images`` [b, r, ...] and ``present`` bool [b, r]: what the image source gives
     - ``text`` [b, ...]: what the text source gives; without one ``condition``: the b texts
 

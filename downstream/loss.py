@@ -13,8 +13,8 @@ def info_nce(
     """The mean loss of this process's queries (van den Oord et al. 2018), and the share that ranks its target first.
 
     A query's candidates are the targets of all rows of all processes, and its own distractors. Three kinds of targets
-    are no negatives of a query, and are left out: other appearances of its own target, targets of rows with the same
-    subject and condition, which are right answers as well, and images that could not be read.
+    are no negatives of a query, and are left out: other appearances of its own target, targets of rows of the same
+    group, which are right answers as well, and images that could not be read.
 
     The mean over processes of this loss's gradients is the gradient of the loss of one process that has all rows, if
     all processes have as many rows: what is gathered passes gradients back to where it came from.
@@ -24,7 +24,7 @@ def info_nce(
         candidates: [b, c, d] of unit length: each row's target, then its distractors.
         numbers: int64 [b, c]: which images these are.
         present: bool [b, c]: which of them there are. A row without its target counts for nothing.
-        groups: int64 [b]: equal for rows with the same subject and condition.
+        groups: int64 [b]: equal for rows that have the same right answers (``query`` of the index).
         temperature: what cosines are divided by.
     """
     rows = len(queries)

@@ -126,7 +126,8 @@ def _recipe(given: argparse.Namespace, rows: int, dimension: int, processes: Pro
         whole=whole, kinds=sorted(given.kinds) if given.kinds else None, hard_negatives=given.hard_negatives,
         epochs=epochs, batch_size=batch, lr=given.lr or (1e-6 if whole else 5e-4), warmup=given.warmup,
         weight_decay=given.weight_decay if given.weight_decay is not None else (0.0 if whole else 0.01),
-        dropout=given.dropout, projection=projection, hidden=2 * projection, temperature=given.temperature,
+        dropout=given.dropout if given.dropout is not None else (0.5 if whole else 0.1),
+        projection=projection, hidden=2 * projection, temperature=given.temperature,
         clip=given.clip, precision=precision, seed=given.seed,
     )  # fmt: skip
 

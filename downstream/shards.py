@@ -24,6 +24,10 @@ COLUMNS = (*ROLES, "condition", "query", "kind")
 """The columns of :attr:`TripletIndex.rows`."""
 
 
+_FORM = 2
+"""Changes when an index made before says something else than one made now."""
+
+
 class ShardError(Exception):
     """A dataset that cannot be trained on; the message says why and what to do."""
 
@@ -32,8 +36,9 @@ class TripletIndex:
     """The triplets of a dataset as numbers, memory-mapped, so all processes of a machine share one copy.
 
     ``rows`` is int32 [n, 7]: four images (numbers of ``image_ids``; -1 where a triplet has none), the condition (number
-    of ``conditions``), the query (equal where condition and subject are), the kind (number of ``kinds``). The order is
-    that of the files and their rows. It pickles as the path of its folder.
+    of ``conditions``), the query (equal where a right answer to one is a right answer to the other: condition and
+    subject are the same, and of ``focus_attribute``, whose condition is an axis, the value too), the kind (number of
+    ``kinds``). The order is that of the files and their rows. It pickles as the path of its folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -88,7 +93,7 @@ def open_index(out: str, cache: Path, *, kinds: Sequence[str] | None = None, spl
     files = manifest.files("triplets")
     if not files:
         raise ShardError(f"{out} has no triplets. Mine them: facetmine mine --output {out}")
-    wanted = json.dumps([[file.sha256 for file in files], sorted(kinds) if kinds else None, split])
+    wanted = json.dumps([_FORM, [file.sha256 for file in files], sorted(kinds) if kinds else None, split])
     fingerprint = hashlib.blake2b(wanted.encode(), digest_size=8).hexdigest()
     folder = cache / f"triplets-{fingerprint}"
     write_once(folder, lambda temporary: _compile(out, files, kinds, split, temporary))
@@ -153,7 +158,7 @@ def _compile(
     out: str, files: Sequence[FileEntry], kinds: Sequence[str] | None, split: str | None, folder: Path
 ) -> None:
     ids = [f"{role}_id" for role in ROLES]
-    coded = [*ids, "condition", "subject", "kind"]
+    coded = [*ids, "condition", "subject", "kind", "target_attribute"]
     tables, seen = [], []
     for table in read_tables(out, files, [*coded, "split"], read_dictionary=[*coded, "split"]):
         keep = pa.scalar(True)
@@ -173,7 +178,10 @@ def _compile(
     conditions, condition_texts = _numbered(table["condition"])
     subjects, _ = _numbered(table["subject"])
     kind_numbers, kind_names = _numbered(table["kind"])
-    queries = np.unique(conditions.astype(np.int64) << 32 | subjects, return_inverse=True)[1]
+    values, _ = _numbered(table["target_attribute"])
+    of_axis = np.isin(kind_numbers, [n for n, name in enumerate(kind_names.to_pylist()) if name == "focus_attribute"])
+    asked = np.stack([conditions, subjects, np.where(of_axis, values, -1)])
+    queries = np.unique(asked, axis=1, return_inverse=True)[1].ravel()
     columns = [*image_numbers.reshape(len(ROLES), -1), conditions, queries, kind_numbers]
     np.save(folder / "rows.npy", np.stack(columns, axis=1).astype(np.int32))
     for name, strings in (("images", image_ids), ("conditions", condition_texts), ("kinds", kind_names)):

@@ -97,7 +97,7 @@ class Trainer:
         self._steps, self._step = recipe.epochs * len(loader), 0
         self._best: dict[str, float] = {}
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), lr=recipe.lr)
+        self._optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), lr=recipe.lr, fused=True)
         self._parallel: nn.Module = model
         if processes.ranks > 1:
             self._parallel = DistributedDataParallel(model, broadcast_buffers=False)

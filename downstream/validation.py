@@ -51,8 +51,8 @@ class HeldOut:
     def score(self, query: Query, images: Tensor, texts: Tensor, temperature: float) -> dict[str, float]:
         """Recall@1, 5 and 10 in the pool, the share of targets above their distractors, and the loss.
 
-        A query's right answers are its target and the targets of queries with the same subject and condition; its
-        reference is not in its pool.
+        A query's right answers are its target and the targets of equal queries (``query`` of the index); its reference
+        is not in its pool.
 
         Args:
             images, texts: features of ``pool`` and ``texts``, [m, d] of unit length, on one device.

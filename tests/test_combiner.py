@@ -1,6 +1,7 @@
 """The Combiner and its loss against what the papers say."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from downstream.checkpoint import CheckpointError, load_checkpoint
 from downstream.combiner import BASELINES, Combiner
 from downstream.loss import info_nce
 
@@ -63,6 +65,25 @@ def test_weights_come_back_and_wrong_ones_are_told() -> None:
         lacking = {other: value for other, value in model.state_dict().items() if other != name}
         with pytest.raises(ValueError, match="not the weights of a Combiner"):
             Combiner.with_weights(lacking)
+
+
+@pytest.mark.parametrize("around", [None, "Combiner"])
+def test_released_weights_are_read_and_nothing_else_is_run(tmp_path: Path, around: str | None) -> None:
+    model = Combiner(8, 12, 20).eval()
+    weights = {f"module.{name}": value for name, value in model.state_dict().items()}
+    torch.save(weights if around is None else {around: weights, "epoch": 3}, tmp_path / "combiner.pt")
+    generator = torch.Generator().manual_seed(4)
+    images, texts = unit(generator, 3, 8), unit(generator, 3, 8)
+    assert torch.equal(load_checkpoint(tmp_path / "combiner.pt").combiner(images, texts), model(images, texts))
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "was here",)
+
+    torch.save({"weights": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(CheckpointError, match="cannot be read as weights"):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not (tmp_path / "was here").exists()
 
 
 @settings(max_examples=40, deadline=None)

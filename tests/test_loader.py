@@ -41,6 +41,24 @@ def test_the_index_says_what_the_triplets_say(out: str, index: TripletIndex) -> 
     assert sorted(map(str, found)) == sorted(map(str, said.fetchall()))
 
 
+def test_queries_are_equal_where_right_answers_are(out: str, index: TripletIndex) -> None:
+    """Of focus_attribute a picture of the same subject with another value on the axis is a wrong answer."""
+    columns = ["target_id", "reference_id", "condition", "subject", "kind", "target_attribute"]
+    said = views.connect(out).execute(f"SELECT {', '.join(columns)} FROM triplets").fetchall()
+    ids = index.image_ids.to_pylist()
+    asked: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for target, reference, condition, subject, kind, value in said:
+        row = (target, reference, condition, kind)
+        asked.setdefault(row, set()).add((condition, subject, value if kind == "focus_attribute" else ""))
+    found: dict[int, set[tuple[str, ...]]] = {}
+    for row in index.rows:
+        told = asked[ids[row[1]], ids[row[0]], index.conditions[row[4]], index.kinds[row[6]]]
+        if len(told) == 1:
+            found.setdefault(int(row[5]), set()).update(told)
+    assert all(len(queries) == 1 for queries in found.values())
+    assert len(set().union(*found.values())) == len(found)
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_split_and_a_kind_are_chosen(out: str, split: str, tmp_path: Path) -> None:
     (wanted,) = views.connect(out).execute(
