@@ -12,6 +12,7 @@ logging.getLogger().addFilter(lambda record: "apitools not found" not in str(rec
 from rich.console import Console  # noqa: E402
 
 from downstream import command_train, evaluate, search  # noqa: E402
+from downstream import demo as toy_demo  # noqa: E402
 from pipeline import (  # noqa: E402
     calibrate,
     completion,
@@ -73,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return sentence.run(given)
         if given.command == "plan":
             return plan.run(given, options.mining_config(given))
+        if given.command == "demo" and not given.captions:
+            return toy_demo.run(Path(given.output), given.pictures, given.queries, given.seed, main, force=given.force)
         if given.command == "demo":
             given.input = [str(demo.write_captions(Path(f"{given.output}-captions")))]
         runner = Runner(beam_options, verbose=verbose, spark=options.spark_options(given))
@@ -83,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_stages(given, runner)
     except (UsageError, InputError) as error:
         return _fail(str(error), 2)
+    except toy_demo.DemoError as error:
+        return _fail(str(error), 1)
     except (StoreError, RunError, PlaceError, OSError) as error:
         if verbose:
             raise

@@ -128,15 +128,25 @@ def told_missing(tasks: Sequence[Answered]) -> list[str]:
 
 
 def write(
-    folder: Path, title: str, tasks: Sequence[Answered], tables: Sequence[Figures], about: dict[str, Any]
+    folder: Path,
+    title: str,
+    tasks: Sequence[Answered],
+    tables: Sequence[Figures],
+    about: dict[str, Any],
+    lead: str = "",
 ) -> None:
-    """Write ``results.json``, ``answers.parquet`` (a row a query and model) and ``page.html`` into the folder."""
+    """Write ``results.json``, ``answers.parquet`` (a row a query and model) and ``page.html`` into the folder.
+
+    Args:
+        about: what ``results.json`` says besides.
+        lead: what the page says before its figures.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     results = {**about, "tasks": [_result(one) for one in tasks], **_averages(tasks)}
     (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     pq.write_table(pa.Table.from_pylist([row for one in tasks for row in _answers(one)]), folder / "answers.parquet")
     shown = [(one.task, one.ranked) for one in tasks if one.evaluated]
-    (folder / "page.html").write_text(page(title, tables, shown), encoding="utf-8")
+    (folder / "page.html").write_text(page(title, tables, shown, lead), encoding="utf-8")
 
 
 def encoders_of(models: Sequence[Retriever]) -> list[Encoder]:

@@ -192,7 +192,20 @@ def _parser() -> argparse.ArgumentParser:
     mine = command("mine", "Stages mine and write: the facts of OUT to triplets, as often as you like.", beam=True)
     _add_mining(mine)
     _add_output(mine)
-    demo = command("demo", "All stages on 5,920 web captions that ship with facetmine.", beam=True)
+    demo = command("demo", "The proof on a toy world: captions to triplets to a model that beats CLIP.", beam=True)
+    toys = demo.add_argument_group("demo")
+    toys.add_argument(
+        "--captions", action="store_true",
+        help="all stages on 5,920 web captions that ship with facetmine instead, without pictures and torch; "
+        "the options of parsing, mining and the engine go with it",
+    )  # fmt: skip
+    toys.add_argument(
+        "--pictures", type=_whole(500, 1_000_000), default=3000, metavar="N",
+        help="toy pictures to learn from, and as many to be asked about (default %(default)s)",
+    )  # fmt: skip
+    toys.add_argument(
+        "--queries", type=_whole(1, 100_000), default=1000, metavar="N", help="of each task (default %(default)s)"
+    )
     _add_parser(demo)
     _add_mining(demo)
     _add_output(demo, default="out/demo")
