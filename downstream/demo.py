@@ -19,7 +19,7 @@ from downstream.evaluate import BASELINES, show
 NEEDED = ("torch", "open_clip", "PIL", "safetensors", "tensorboard")
 TRIPLETS_A_PICTURE = 30
 """Far fewer than can be had, and enough that no pair of pictures is seen often."""
-ROWS_TO_LEARN_FROM = 600_000
+EPOCHS = 7
 STEPS = ("pictures", "unseen", "mined", "run", "results")
 """Folders of the demo, in the output folder."""
 
@@ -61,7 +61,6 @@ def run(
     console = Console()
     world, other, mined, trained, results = (str(output / name) for name in STEPS)
     triplets = TRIPLETS_A_PICTURE * pictures
-    epochs = max(1, round(ROWS_TO_LEARN_FROM / triplets))
     begun = (output / "run" / "checkpoints").is_dir()
     resume = ["--resume", "latest"] if begun else []
     commands = [
@@ -71,7 +70,7 @@ def run(
          ["run", "--input", f"{world}/shards", "--images", f"{world}/shards", "--clip-model", "toyworld",
           "--partitions", "4", "--split", "0.05", "--triplets", str(triplets), "--output", mined]),
         ("Train a Combiner on the triplets", True,
-         ["train", mined, "--output", trained, "--projection", "384", "--lr", "0.001", "--epochs", str(epochs),
+         ["train", mined, "--output", trained, "--projection", "384", "--lr", "0.001", "--epochs", str(EPOCHS),
           "--seed", str(seed), *resume]),
         ("Render scenes that nothing was trained on", not (output / "unseen/truth/captions.parquet").is_file(),
          ["toyworld", "--output", other, "--images", str(pictures), "--seed", str(seed + 1), "--force"]),
