@@ -8,6 +8,8 @@ Both give reference, target and two distractors (float16), the condition's vecto
 """
 
 import argparse
+import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Iterable
@@ -73,18 +75,21 @@ def main() -> None:
 
 
 def _epoch(loader: Iterable[dict[str, Tensor]], rows: int, batches: int) -> tuple[float, tuple[float, float]]:
-    """Rows a second of an epoch, and this process's private memory in MiB after a tenth of it and at its end."""
-    began, early = time.perf_counter(), 0.0
+    """Rows a second of an epoch, and memory in MiB after a tenth of it and at its end."""
+    began, early, late = time.perf_counter(), 0.0, 0.0
     for number, _ in enumerate(loader):
         if number == batches // 10:
-            early = _private()
-    return rows / (time.perf_counter() - began), (early, _private())
+            early = _held()
+        elif number == batches - 10:  # while the workers are there
+            late = _held()
+    return rows / (time.perf_counter() - began), (early, late)
 
 
-def _private() -> float:
-    """MiB that belong to this process alone, which leaves out files mapped into memory."""
-    told = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()
-    return sum(int(line.split()[1]) for line in told if line.startswith("Private_")) / 1024
+def _held() -> float:
+    """MiB of this process and its workers that are no mapped files; what a fork shares counts for each."""
+    processes = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+    told = [line for pid in processes for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()]
+    return sum(int(line.split()[1]) for line in told if line.startswith(("RssAnon", "RssShmem"))) / 1024
 
 
 def _peer(data: InMemory, batch_size: int, workers: int) -> DataLoader[dict[str, Tensor]]:

@@ -119,7 +119,8 @@ def _mined(folder: Path, variant: str, seed: int, given: argparse.Namespace) -> 
     job.score(
         ScoreConfig((shards,), None, given.model, None, None, None, None, None, told.relation, told.attribute)
     )  # fmt: skip
-    settings = dataclasses.replace(config.preset("default"), triplets=given.triplets, split=0.05)
+    weights = tuple(given.focus if kind == "focus_attribute" else 1.0 for kind in config.KINDS)
+    settings = dataclasses.replace(config.preset("default"), weights=weights, triplets=given.triplets, split=0.05)
     if variant == "filtered":
         job.write_manifest()
         settings = with_fit(settings, calibrate(str(out), WRONG_LEFT, MARGIN_MISSED))
@@ -170,6 +171,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=3000, help="pictures of a world (default: %(default)s)")
     parser.add_argument("--triplets", type=int, default=90_000, help="to draw (default: %(default)s)")
     parser.add_argument("--rows", type=int, default=600_000, help="to learn from (default: %(default)s)")
+    parser.add_argument(
+        "--focus",
+        type=float,
+        default=1.0,
+        help="focus_attribute triplets for one of another kind (default: %(default)s)",
+    )
     parser.add_argument("--model", default="toyworld", help="CLIP model (default: %(default)s)")
     parser.add_argument("--projection", type=int, default=384, help="of the Combiner (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default: %(default)s)")

@@ -40,7 +40,8 @@ class Embeddings:
     @functools.cached_property
     def vectors(self) -> np.ndarray:
         """float16 [n, d]."""
-        return np.load(self.folder / "vectors.npy", mmap_mode="r")
+        # As a plain array: NumPy's own class for mapped files is slow to pick rows from.
+        return np.load(self.folder / "vectors.npy", mmap_mode="r").view(np.ndarray)
 
     @functools.cached_property
     def present(self) -> np.ndarray:

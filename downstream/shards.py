@@ -53,7 +53,7 @@ class TripletIndex:
     @functools.cached_property
     def rows(self) -> np.ndarray:
         """int32 [n, 7], columns as in :data:`COLUMNS`."""
-        return np.load(self.folder / "rows.npy", mmap_mode="r")
+        return np.load(self.folder / "rows.npy", mmap_mode="r").view(np.ndarray)
 
     @functools.cached_property
     def image_ids(self) -> pa.StringArray:

@@ -26,8 +26,8 @@ RULES = {
     "relation": "the target states the condition of the subject, and the reference shows the subject without the "
     "condition's object",
     "change_attribute": "the target's subject has the value, and the reference's has one that excludes it",
-    "focus_attribute": "reference and target have the same value on the axis, on which nothing else in the reference has "
-    "one, and the image distractor's excludes it",
+    "focus_attribute": "reference and target have the same value on the axis, nothing else in the reference has one, "
+    "and the image distractor's excludes it",
     "change_object": "the target shows the reference's scene with a thing that the reference does not show",
     "focus_object": "reference and target show the thing in the same scene, and the image distractor shows the scene "
     "without it",
