@@ -174,7 +174,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--focus",
         type=float,
-        default=1.0,
+        default=4.0,
         help="focus_attribute triplets for one of another kind (default: %(default)s)",
     )
     parser.add_argument("--model", default="toyworld", help="CLIP model (default: %(default)s)")
