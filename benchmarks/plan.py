@@ -28,7 +28,7 @@ WANTED = 0.25
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--captions", type=int, default=1_000_000)
+    parser.add_argument("--captions", type=int, default=1_000_000, help="0: the real ones as they are, 28,000")
     parser.add_argument("--sample", type=float, default=0.02, help="share of the captions")
     parser.add_argument("--fresh", type=float, default=0.2, help="share of the things that are swapped")
     parser.add_argument("--carry", type=int, nargs="+", metavar="CAPTIONS", help="print plans for such sizes instead")
@@ -38,13 +38,15 @@ def main() -> None:
         carry(given.carry, config, console)
         return
     with tempfile.TemporaryDirectory(prefix="facetmine-bench-") as folder:
-        base, source = f"{folder}/base", f"{folder}/captions.parquet"
-        measure(facetmine("parse", "--input", *captions(Path(folder)), "--output", base))
-        write_captions(source, base, given.captions, fresh=given.fresh)
-        splits, _, _ = readers.plan([readers.parse_input(source)])
+        sources = captions(Path(folder))
+        if given.captions:
+            measure(facetmine("parse", "--input", *sources, "--output", f"{folder}/base"))
+            sources = [f"{folder}/captions.parquet"]
+            write_captions(sources[0], f"{folder}/base", given.captions, fresh=given.fresh)
+        splits, _, _ = readers.plan([readers.parse_input(source) for source in sources])
         sample, samples = plan.take(splits, given.sample, "default", config, Path(folder))
         predicted = plan.predict(sample, samples, config, None, 2, len(splits))
-        work = sampling.Work((source,), f"{folder}/run", "default", config, predicted.partitions, ())
+        work = sampling.Work(tuple(sources), f"{folder}/run", "default", config, predicted.partitions, ())
         run = sampling.measure(work)
 
     table = Table("figure", "predicted", "measured", "predicted / measured")

@@ -27,6 +27,7 @@ from pipeline.ahead import THREADS
 from pipeline.config import MiningConfig
 from pipeline.job import share_out
 from pipeline.query import quiet_broken_pipe
+from pipeline.runner import UsageError
 from pipeline.sampling import Measured, Sample, Work
 from pipeline.store import ROWS_PER_ROW_GROUP
 
@@ -65,7 +66,7 @@ class Plan:
         core_seconds: of each stage.
         core_hours: of all stages.
         worker_bytes: peak memory of a worker process that does two parts at a time, of each stage.
-        one_process_bytes: peak memory of Beam's DirectRunner, which holds a shuffle in memory, of each stage.
+        one_process_bytes: peak memory of Beam's DirectRunner, which holds shuffles in memory, of each stage.
         hours: on so many workers of one core.
         problems: what will not fit.
     """
@@ -109,9 +110,12 @@ def run(given: argparse.Namespace, config: MiningConfig) -> int:
     """Run ``facetmine plan``; returns the exit status.
 
     Raises:
+        UsageError: the configuration asks for scores.
         InputError: nothing can be read from the inputs.
         StoreError, RunError: the sample cannot be run.
     """
+    if config.needs_scores:
+        raise UsageError("facetmine plan does not score images: leave [fit] out of the configuration")
     splits, files, _ = readers.plan([readers.parse_input(text) for text in given.input], given.input_format)
     workers = given.workers or os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="facetmine-plan-") as folder:
@@ -232,7 +236,8 @@ def predict(
         start, rate = growth.affine(sizes, [run.seconds[name] for run in runs])
         plan.core_seconds[name] = start + rate * size + batches.get(name, 0) * SECONDS_PER_BATCH
         start, rate = growth.affine(sizes, [run.peak_bytes[name] for run in runs])
-        held = 0 if name == "parse" else plan.shuffle_bytes[name] / SHUFFLES[name]
+        # While the groups of one shuffle are worked on, those of the next are gathered.
+        held = plan.shuffle_bytes[name] * min(2, SHUFFLES[name]) / SHUFFLES[name] if name in SHUFFLES else 0
         threads = 1 if name == "parse" else THREADS
         plan.worker_bytes[name] = round(start + threads * rate * size / partitions)
         plan.one_process_bytes[name] = plan.worker_bytes[name] + round(held)
@@ -285,7 +290,7 @@ def problems(
     stage, needed = max(plan.one_process_bytes.items(), key=lambda item: item[1])
     if needed > machine:
         found.append(Problem(
-            f"Beam's DirectRunner holds a shuffle in memory: {_size(needed)} in stage {stage}, and this machine has "
+            f"Beam's DirectRunner holds shuffles in memory: {_size(needed)} in stage {stage}, and this machine has "
             f"{_size(machine)}", "--engine spark, or --runner DaskRunner, which write shuffles to disk",
         ))  # fmt: skip
     total = sum(plan.bytes.values())
