@@ -33,7 +33,7 @@ from schemas.manifest import Manifest
 
 POOL = "a worker pool"
 STAGES = ("read", "parse", "mine", "write")
-SECONDS = 600.0
+SECONDS = 1800.0
 """A run that takes longer hangs."""
 
 
@@ -80,7 +80,7 @@ def main() -> None:
             began = time.monotonic()
             with _options(fault) as options:
                 hit, runs = _run([*command, str(output), *options], output, fault)
-            same = digest(output) == expected
+            same = (output / "manifest.json").exists() and digest(output) == expected
             wrong += not same
             table.add_row(fault.name, fault.stage, hit, str(runs), f"{time.monotonic() - began:.0f}", str(same))
     console.print(table)

@@ -6,9 +6,10 @@ shuffled, core seconds. Three do not:
 - **What can be a target.** A condition that nobody else states has no text distractor, and such rare conditions are new
   words and pairs of words, of which a text of twice the size has fewer than twice as many (Heaps' law). So the share of
   uses that cannot be a target falls as a power of the captions (:func:`falling_share`).
-- **What is to be had.** A triplet pairs a target with an image to contrast it with, so their number grows nearly with
-  the square of the captions (:func:`power`), until subjects are salted: a group of at most so many facts is paired
-  within itself, and more groups are only more of the same (:func:`power` up to there, then in proportion).
+- **What is to be had.** A triplet pairs a target with an image to contrast it with, so their number grows with the
+  square of the captions; in small samples faster, because things come to be said often enough to be paired at all,
+  which fades (:func:`fading`). Where subjects are salted, groups are paired within themselves: from there on it is an
+  upper bound. Intermediate files come to grow in proportion in the same way.
 - **Bytes of a row.** Zstandard finds more to refer back to in a larger row group; a file's bytes a row fall as a power
   of its rows, up to the rows of a row group (:func:`bytes_of_table`).
 
@@ -19,8 +20,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MOST_EXPONENT = 2.0
-"""Pairs of two things cannot grow faster than the square, though between small samples they may seem to."""
+FADES = 0.55
+"""What is left, after each doubling of the captions, of an exponent's excess over the one that it settles at."""
 
 
 def affine(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
@@ -38,7 +39,7 @@ def affine(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, floa
     return float(start), float(rate)
 
 
-def power(sizes: Sequence[float], values: Sequence[float], most: float = MOST_EXPONENT) -> float:
+def power(sizes: Sequence[float], values: Sequence[float], most: float) -> float:
     """Exponent of ``value = scale * size ** exponent`` between the two largest sizes, from 0 to ``most``; 0 of zeros.
 
     Between the largest, because exponents settle as samples grow.
@@ -47,6 +48,15 @@ def power(sizes: Sequence[float], values: Sequence[float], most: float = MOST_EX
     if min(x0, y0, y1) <= 0 or x0 == x1:
         return 0.0
     return float(np.clip(np.log(y1 / y0) / np.log(x1 / x0), 0.0, most))
+
+
+def fading(sizes: Sequence[float], values: Sequence[float], size: float, exponent: float) -> float:
+    """The value at another size, of what grows with that exponent once its excess between small samples has faded."""
+    excess = power(sizes, values, exponent + 2) - exponent
+    doublings = float(np.log2(size / max(sizes)))
+    if excess > 0:
+        excess *= FADES / (1 - FADES) * (1 - FADES**doublings) / max(doublings, 1e-9)
+    return float(max(values) * 2 ** ((exponent + excess) * doublings))
 
 
 def falling_share(sizes: Sequence[float], shares: Sequence[float], size: float) -> float:

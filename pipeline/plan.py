@@ -37,6 +37,10 @@ BYTES_PER_BATCH = {"read": 1_400, "mine": 2_900, "write": 1_300}
 """What a batch costs in a shuffle of the stage beside its rows: the schema and framing of an Arrow stream, measured."""
 
 SECONDS_PER_BATCH = 0.0003
+SECONDS_PER_PART = {"read": 0.03, "mine": 0.3}
+SECONDS_PER_WORKER = 4.0
+"""Core seconds that a batch, a part and the start of a worker with the parser's model take whatever they hold."""
+
 SHUFFLES = {"read": 1, "mine": 3, "write": 2}
 LEAST_SAMPLE = 400
 """Captions below which a sample says nothing of growth."""
@@ -217,7 +221,7 @@ def predict(
         plan.bytes[table] = round(
             growth.bytes_of_table(*of_table, rows[table], files * partitions, ROWS_PER_ROW_GROUP * files)
         )
-    plan.bytes["intermediate"] = round(last.intermediate_bytes * factor)
+    plan.bytes["intermediate"] = round(growth.fading(captions, [run.intermediate_bytes for run in runs], seen, 1.0))
 
     batches = {
         name: count * (partitions**2 + partitions) if name != "read"
@@ -234,7 +238,8 @@ def predict(
         ("read", captions, seen), ("parse", captions, seen), ("mine", facts, plan.facts), ("write", triplets, written)
     ):  # fmt: skip
         start, rate = growth.affine(sizes, [run.seconds[name] for run in runs])
-        plan.core_seconds[name] = start + rate * size + batches.get(name, 0) * SECONDS_PER_BATCH
+        fixed = batches.get(name, 0) * SECONDS_PER_BATCH + partitions * SECONDS_PER_PART.get(name, 0)
+        plan.core_seconds[name] = start + rate * size + fixed + workers * SECONDS_PER_WORKER * (name == "parse")
         start, rate = growth.affine(sizes, [run.peak_bytes[name] for run in runs])
         # While the groups of one shuffle are worked on, those of the next are gathered.
         held = plan.shuffle_bytes[name] * min(2, SHUFFLES[name]) / SHUFFLES[name] if name in SHUFFLES else 0
@@ -261,8 +266,8 @@ def _triplets(
     unused = [1 - run.usable / run.uses for run in runs if run.uses]
     usable = round(last.uses * factor * (1 - growth.falling_share(captions[-len(unused) :], unused, size)))
     to_be_had = {
-        kind: round(count * factor ** growth.power(captions, [run.to_be_had[kind] for run in runs]))
-        for kind, count in last.to_be_had.items()
+        kind: round(growth.fading(captions, [run.to_be_had[kind] for run in runs], size, 2.0))
+        for kind in last.to_be_had
     }
     weights = dict(zip(config.kinds, config.weights, strict=False))
     wanted = usable if config.triplets is None else config.triplets

@@ -34,17 +34,6 @@ def processes_with(variable: str) -> list[str]:
     return found
 
 
-def workers_with(variable: str, said: str) -> list[int]:
-    """Process numbers of those with that NAME=VALUE in their environment and that in their command lines."""
-    found = []
-    for pid, fields in _processes():
-        with contextlib.suppress(OSError):
-            command, variables = (Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
-            if fields[0] != "Z" and said.encode() in command and variable.encode() in variables.split(b"\0"):
-                found.append(pid)
-    return sorted(found)
-
-
 def _processes() -> Iterator[tuple[int, list[str]]]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

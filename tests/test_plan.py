@@ -23,9 +23,19 @@ def test_what_grows_in_proportion_after_a_start_is_found() -> None:
 
 def test_exponents_are_found_and_bounded() -> None:
     sizes = [250, 500, 1000]
-    assert growth.power(sizes, [size**1.5 for size in sizes]) == pytest.approx(1.5)
-    assert growth.power(sizes, [size**3 for size in sizes]) == growth.MOST_EXPONENT
-    assert growth.power(sizes, [0, 0, 7]) == 0.0
+    assert growth.power(sizes, [size**1.5 for size in sizes], 2.0) == pytest.approx(1.5)
+    assert growth.power(sizes, [size**3 for size in sizes], 2.0) == 2.0
+    assert growth.power(sizes, [0, 0, 7], 2.0) == 0.0
+
+
+def test_a_growth_that_is_too_steep_fades() -> None:
+    sizes = [250, 500, 1000]
+    assert growth.fading(sizes, [size**2 for size in sizes], 64_000, 2.0) == pytest.approx(64_000**2)
+    assert growth.fading(sizes, [size**1.5 for size in sizes], 64_000, 2.0) == pytest.approx(64_000**1.5)
+    steep = [float(size) ** 2.4 for size in sizes]
+    near, far = (growth.fading(sizes, steep, size, 2.0) / steep[-1] for size in (2000, 1_024_000))
+    assert 2**2 < near < 2**2.4
+    assert 1024**2 < far < 1024**2 * 2**0.5  # 0.4 * 0.55 / 0.45 doublings more
 
 
 def test_a_share_that_falls_as_a_power_goes_on_falling() -> None:

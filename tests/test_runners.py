@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import FACETMINE, facetmine, processes_with, wait_until, workers_with
+from commands import FACETMINE, facetmine, processes_with, wait_until
 
 from pipeline.job import Job
 from pipeline.options import mining_config, parse_arguments
@@ -93,20 +93,6 @@ def test_dask_gives_the_same_rows_on_a_running_cluster(
         start(sys.executable, "-m", "dask", "worker", address, "--nthreads=1", "--no-dashboard")
     options = ("--runner=DaskRunner", f"--dask_client_address={address}")
     assert stages(captions_file, tmp_path / "out", *options) == expected
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
-def test_a_dask_worker_that_is_killed_changes_nothing(
-    captions_file: Path, tmp_path: Path, start: Start, expected: dict[str, dict[str, str]]
-) -> None:
-    output, mark = tmp_path / "out", f"FACETMINE_TEST={tmp_path}"
-    run = start(FACETMINE, "run", "--input", captions_file, "--output", output, "--partitions", "4",
-                "--runner=DaskRunner", **dict([mark.split("=", 1)]))  # fmt: skip
-    wait_until((output / "_stages/parse.json").exists, 120, "stage parse starts")
-    os.kill(workers_with(mark, "multiprocessing.spawn")[-1], signal.SIGKILL)
-    assert run.wait(timeout=300) == 0
-    assert digests(output) == expected["default"]
 
 
 @pytest.mark.slow
