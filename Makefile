@@ -5,7 +5,7 @@
 
 BASE_PYTHON ?= python3
 PYTHON := .venv/bin/python
-BENCHMARKS := mining captions parser
+BENCHMARKS := mining captions parser browse
 WORKERS ?= 2
 PYTEST_ARGS ?=
 

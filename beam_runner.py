@@ -38,6 +38,7 @@ from pipeline.runner import explain as explain_error  # noqa: E402
 from pipeline.store import StoreError  # noqa: E402
 from schemas.places import PlaceError  # noqa: E402
 from toyworld import command as toyworld_command  # noqa: E402
+from viewer import audit, browse  # noqa: E402
 
 SECONDS_TO_WIND_UP = 10.0
 """How long an interrupted run may take to end what its runner has started elsewhere."""
@@ -47,6 +48,8 @@ _READERS = {
     "inspect": inspect.run,
     "report": report.run,
     "explain": explain.run,
+    "browse": browse.run,
+    "audit": audit.run,
     "calibrate": calibrate.run,
     "fetch": fetch.run,
     "toyworld": toyworld_command.run,

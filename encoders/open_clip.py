@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,8 +31,7 @@ CPU_BATCH = 32
 TEXTS_PER_IMAGE = 4
 """A text costs about this much less memory than an image, so that many more are encoded at a time."""
 
-LARGEST_BATCH = 256
-"""More images at a time make no accelerator faster, but leave fewer batches whose images are decoded side by side."""
+LARGEST_BATCH = 4096
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 
@@ -74,8 +73,6 @@ class Encoder:
     network: Any  # torch types the towers of a Module as tensors
     tokenize: Callable[[list[str]], "torch.Tensor"]
     _turn: threading.Lock
-    _finding: threading.Lock = field(default_factory=threading.Lock)
-    _found: list[int] = field(default_factory=list)  # the batch, once it is known
 
     def encode_images(self, pixels: "torch.Tensor | np.ndarray") -> np.ndarray:
         """Preprocessed images [n, 3, height, width] to float32 [n, dimension], rows of length 1, in one batch.
@@ -106,24 +103,17 @@ class Encoder:
         return np.concatenate(found)
 
     def find_batch(self) -> int:
-        """How many images to encode at a time: half of the most that there is memory for, tried once by doubling."""
+        """How many images to encode at a time: half of the most that there is memory for, found by doubling."""
         if not self.device.startswith("cuda"):
             return CPU_BATCH
-        with self._finding:
-            if not self._found:
-                self._found.append(self._largest_batch() // 2)
-        return self._found[0]
-
-    def _largest_batch(self) -> int:
-        """Images that there is memory for at a time; at most twice ``LARGEST_BATCH``, and 2 where it is unknown."""
         shape = self.preprocess(_gray_image()).shape
-        fits, tried = 2, CPU_BATCH
+        batch = CPU_BATCH
         with contextlib.suppress(EncoderError):
-            while tried <= 2 * LARGEST_BATCH:
-                self.encode_images(torch.zeros((tried, *shape)))
-                fits, tried = tried, 2 * tried
+            while batch < LARGEST_BATCH:
+                self.encode_images(torch.zeros((2 * batch, *shape)))
+                batch *= 2
         torch.cuda.empty_cache()
-        return fits
+        return max(batch // 2, 1)
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[None]:

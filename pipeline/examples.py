@@ -23,6 +23,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "inspect": ("facetmine inspect out/mine", "facetmine inspect out/mine --triplets 20 --seed 1"),
     "report": ("facetmine report out/mine --html mine.html", "facetmine report out/mine out/other --html both.html"),
     "explain": ("facetmine explain out/mine 5925e2ec",),
+    "browse": (
+        "facetmine browse out/mine",
+        "facetmine browse out/pictures --images shards/ --judge ann",
+    ),
+    "audit": ("facetmine audit out/mine --width 0.05",),
     "calibrate": ("facetmine calibrate out/mine --wrong 0.03 --toml >> mine.toml",),
     "fetch": ("facetmine fetch --input captions.tsv --output shards/",),
     "toyworld": ("facetmine toyworld --output toy --images 5000 --wrong 0.2",),
@@ -35,8 +40,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "facetmine evaluate --task genecis --templates genecis/ --images val2017/ --vg-images VG/ --model out/run",
     ),
     "search": ('facetmine search --gallery pictures/ --reference chair.jpg --condition "in red" --model out/run',),
-    "browse": ("facetmine browse out/mine",),
-    "audit": ("facetmine audit out/mine",),
     "plan": ("facetmine plan --input captions.tsv",),
     "pack": ("facetmine pack --output facetmine.tar.gz",),
     "completion": (

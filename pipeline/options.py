@@ -28,6 +28,7 @@ from pipeline.runner import UsageError, parse_beam_options, unknown_argument
 from pipeline.spark import SparkOptions
 from pipeline.wording import Templates
 from toyworld import command as toyworld_command
+from viewer import audit, browse
 
 DESCRIPTION = """\
 Turn captioned images into conditional triplets: reference image, text condition, target image, hard negatives.
@@ -37,6 +38,7 @@ Turn captioned images into conditional triplets: reference image, text condition
   facetmine query OUT "SELECT * FROM triplets"        the same in SQL
   facetmine report OUT --html page.html               counts, balance and bias as a page to look at
   facetmine explain OUT TRIPLET_ID                    why one triplet was made
+  facetmine browse OUT                                a page that shows the triplets, to look at and to judge
 """
 EPILOG = """\
 Options of Apache Beam may follow: --runner DirectRunner|DaskRunner|PrismRunner|... and what that runner takes,
@@ -232,6 +234,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_parser(planned)
     _add_mining(planned)
     plan.add_arguments(planned)
+    browse.add_arguments(
+        command("browse", "A page on this machine that shows the triplets of OUT, to look at and to judge.", beam=False)
+    )
+    audit.add_arguments(command("audit", "What judgements made in `browse` say of OUT: precision by kind.", beam=False))
     pack.add_arguments(command("pack", "An archive of facetmine and its dependencies, for Spark.", beam=False))
     completion.add_arguments(
         command("completion", "A script with which your shell completes what you type.", beam=False)

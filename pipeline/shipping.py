@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MODULES = (
-    "beam_runner", "pipeline", "parsers", "filters", "schemas", "images", "encoders", "toyworld", "downstream"
+    "beam_runner", "pipeline", "parsers", "filters", "schemas", "images", "encoders", "toyworld", "downstream", "viewer"
 )  # fmt: skip
 """facetmine's importable modules and packages: what a worker needs beside the dependencies."""
 

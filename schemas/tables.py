@@ -256,6 +256,29 @@ REJECTS = _schema(
     ],
 )
 
+JUDGEMENTS = _schema(
+    "judgements",
+    "one row a person's judgement of a triplet; written by `facetmine browse` beside the run, one file a sitting, and "
+    "not named by the manifest",
+    [
+        _field("triplet_id", pa.string(), "the triplet's id"),
+        _field("kind", pa.string(), "its kind"),
+        _field("text_distractor_id", pa.string(), "the text distractor that was judged with it", nullable=True),
+        _field("image_distractor_id", pa.string(), "the image distractor that was judged with it", nullable=True),
+        _field("verdict", pa.string(), "'true', 'false' or 'unsure'"),
+        _field(
+            "fault",
+            pa.string(),
+            "false ones: the part at fault, 'reference', 'condition', 'target', 'text_distractor', 'image_distractor' "
+            "or 'subject'",
+            nullable=True,
+        ),
+        _field("judge", pa.string(), "who judged"),
+        _field("judged_at", pa.timestamp("us", tz="UTC"), "when; of several of a judge and triplet the last counts"),
+        _field("seed", pa.int64(), "seed of the sample that the triplet was judged in"),
+    ],
+)
+
 DRAWS = _schema(
     "draws",
     "one row a drawn triplet, as numbers of facts (part of the facts table << 32 | row); internal to the mining stages",

@@ -22,15 +22,12 @@ def connect(out: str, manifest: Manifest | None = None) -> duckdb.DuckDBPyConnec
         ManifestError: there is no manifest that can be read, or the files that it names cannot be.
     """
     manifest = manifest or Manifest.read(out)
-    filesystem, root = places.place(out)
+    filesystem, _ = places.place(out)
     connection = duckdb.connect()
-    local = places.is_local(filesystem)
-    if not local:
+    if not places.is_local(filesystem):
         connection.register_filesystem(filesystem)
     for table, schema in TABLES.items():
-        paths = [f"{root}/{file.path}" for file in manifest.files(table)]
-        if not local:
-            paths = [filesystem.unstrip_protocol(path) for path in paths]
+        paths = paths_of(out, manifest, table)
         try:
             connection.execute(f"CREATE VIEW {table} AS {_select(connection, schema, paths)}")
         except duckdb.Error as error:
@@ -46,6 +43,19 @@ def connect(out: str, manifest: Manifest | None = None) -> duckdb.DuckDBPyConnec
     return connection
 
 
+def paths_of(out: str, manifest: Manifest, table: str) -> list[str]:
+    """The files of a table in their order, as DuckDB is to be given them."""
+    filesystem, root = places.place(out)
+    paths = [f"{root}/{file.path}" for file in manifest.files(table)]
+    return paths if places.is_local(filesystem) else [filesystem.unstrip_protocol(path) for path in paths]
+
+
+def reading(paths: list[str]) -> str:
+    """The table function that reads these Parquet files, one after the other."""
+    # DuckDB takes a path for a pattern, and a folder called `key=value` for a column; here both stand for themselves.
+    return f"read_parquet([{', '.join(_quote(glob.escape(path)) for path in paths)}], hive_partitioning = false)"
+
+
 def _select(connection: duckdb.DuckDBPyConnection, schema: pa.Schema, paths: list[str]) -> str:
     if not paths:
         # DuckDB knows best what it makes of an Arrow type, so an empty table tells it.
@@ -53,9 +63,7 @@ def _select(connection: duckdb.DuckDBPyConnection, schema: pa.Schema, paths: lis
         columns = [f'NULL::{type_} AS "{name}"' for name, type_ in zip(schema.names, types, strict=True)]
         return f"SELECT {', '.join(columns)} WHERE false"
     columns = [f'"{name}"' for name in schema.names]
-    # DuckDB takes a path for a pattern, and a folder called `key=value` for a column; here both stand for themselves.
-    listed = ", ".join(_quote(glob.escape(path)) for path in paths)
-    return f"SELECT {', '.join(columns)} FROM read_parquet([{listed}], hive_partitioning = false)"
+    return f"SELECT {', '.join(columns)} FROM {reading(paths)}"
 
 
 def _widened(schema: pa.Schema) -> pa.Schema:

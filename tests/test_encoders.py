@@ -1,6 +1,5 @@
 """The encoder: unit vectors, the same for the same model, from local weights without a network, or a clear error."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -88,26 +87,6 @@ def test_the_fingerprint_tells_weights_architecture_and_preprocessing_apart(fold
     settings["preprocess_cfg"]["mean"] = [0.4, 0.5, 0.5]
     path.write_text(json.dumps(settings))
     assert len({own, *map(fingerprint, others)}) == 4
-
-
-@pytest.mark.parametrize(("memory", "batch"), [(10, 1), (100, 32), (10_000, 256)])
-def test_the_batch_of_an_accelerator_is_tried_once(
-    encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch, memory: int, batch: int
-) -> None:
-    """Without one here: a device that has memory for so many images."""
-    tried = []
-
-    def encode_images(self: encoders.Encoder, pixels: torch.Tensor) -> np.ndarray:
-        tried.append(len(pixels))
-        if len(pixels) > memory:
-            raise encoders.EncoderError("no memory")
-        return np.zeros((len(pixels), self.dimension), np.float32)
-
-    monkeypatch.setattr(encoders.Encoder, "encode_images", encode_images)
-    device = dataclasses.replace(encoder, device="cuda", _found=[])
-    assert [device.find_batch() for _ in range(3)] == [batch] * 3
-    assert len(tried) == len(set(tried)) <= 5
-    assert encoder.find_batch() == 32
 
 
 def test_lower_precision_gives_nearly_the_same(folder: Path, encoder: encoders.Encoder) -> None:

@@ -109,17 +109,17 @@ class Handler(BaseHTTPRequestHandler):
         self.redirect("/loop")
 
     def slow(self) -> None:
-        time.sleep(20)
+        time.sleep(4)
 
     def drip(self) -> None:
-        self.send(b"", length=10_000)  # a byte now and then, for 20 s
-        for _ in range(200):
+        self.send(b"", length=10_000)
+        for _ in range(40):
             self.wfile.write(b"\xff")
             self.wfile.flush()
             time.sleep(0.1)
 
     def drip_headers(self) -> None:
-        for _ in range(200):
+        for _ in range(40):
             self.wfile.write(b"H")
             self.wfile.flush()
             time.sleep(0.1)
@@ -178,7 +178,7 @@ def test_a_bad_answer_has_its_reason_in_time(server: Server, path: str, reason: 
     with pytest.raises(FetchError) as caught:
         web.download(f"{server.root}/{path}", {}, LOCAL)
     assert caught.value.reason == reason, caught.value
-    assert time.monotonic() - began < 15  # far from the 20 s that the slow ones take
+    assert time.monotonic() - began < 3
     assert server.asked[f"/{path}"] >= 1
 
 
@@ -263,7 +263,7 @@ def test_from_a_list_to_shards_and_a_second_run_for_the_failures(server: Server,
     listed = tmp_path / "list.tsv"
     listed.write_text("\n".join(lines) + "\n")
     out = tmp_path / "out"
-    arguments = ["fetch", "--input", str(listed), "--output", str(out), "--allow-private", "--timeout", "2.5",
+    arguments = ["fetch", "--input", str(listed), "--output", str(out), "--allow-private", "--timeout", "1.5",
                  "--retries", "0", "--max-bytes", "50000", "--images-per-shard", "20", "--processes", "2"]  # fmt: skip
     assert main(arguments) == 0
     failures = pq.read_table(out / "failures" / "failures.parquet").to_pylist()
