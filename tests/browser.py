@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 WIDE, NARROW = 1280, 390
 SCHEMES = ("light", "dark")
+SECONDS = 60
+"""How long a page may take to become what a test waits for, on a machine that is busy."""
+
+expect.set_options(timeout=SECONDS * 1000)
 
 
 @dataclass
@@ -63,7 +67,7 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
             context = stack.enter_context(
                 chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
             )
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(SECONDS * 1000)
             opened = Opened(context.new_page())
 
             def note(message: ConsoleMessage) -> None:

@@ -114,6 +114,9 @@ def test_selections_are_those_of_plain_python(
     assert total == len(expected)
     pages = [row["triplet_id"] for first in range(0, total, 7) for row in catalogue.page(selection, first, 7)[0]]
     assert pages == expected
+    indexed = Catalogue(catalogue.out, catalogue.manifest)
+    indexed.index_texts()
+    assert [row["triplet_id"] for row in indexed.page(selection, 0, 1000)[0]] == expected
 
 
 def test_a_random_order_is_a_permutation_and_the_same_for_the_same_seed(catalogue: Catalogue) -> None:

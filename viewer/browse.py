@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if viewed.pictures is not None:
         print(f"Pictures: {len(viewed.pictures.store):,}.", end=" ")
     print("Whoever has this address can read the dataset, on this machine only. Ctrl-C ends it.", flush=True)
+    threading.Thread(target=catalogue.index_texts, daemon=True).start()
     if not args.no_open and _has_display():
         threading.Thread(target=webbrowser.open, args=[server.address], daemon=True).start()
     try:

@@ -1,9 +1,11 @@
 """What the page asks of a dataset: which triplets a selection has, a page of them, and names to choose from.
 
-Everything is asked of the Parquet files where they lie; what is kept are the numbers of the rows that the last
-selections have, 8 bytes each, so that any page of a selection costs no more than its rows.
+Everything is asked of the Parquet files where they lie. What is kept are the numbers of the rows that the last
+selections have, 8 bytes each, so that any page of a selection costs no more than its rows; and, once a thread has made
+it, an index of the texts, without which a search reads all captions.
 """
 
+import contextlib
 import re
 import threading
 from collections import OrderedDict
@@ -18,6 +20,7 @@ from schemas.manifest import Manifest
 from schemas.tables import TRIPLETS
 from schemas.views import connect, paths_of, reading
 from viewer import marks
+from viewer.texts import Texts
 
 MEASURES = tuple(str(column.name) for column in TRIPLETS if str(column.type) == "float")
 """Columns that a range can be asked of, and that precision is told by: filter measures and scores."""
@@ -25,6 +28,9 @@ MEASURES = tuple(str(column.name) for column in TRIPLETS if str(column.type) == 
 NAMES = ("subject", "condition")
 TEXTS = ("condition", "subject", *(f"{role}_caption" for role in marks.ROLES))
 """Columns that text is searched in."""
+
+MOST_INDEXED = 5_000_000
+"""Triplets; the index of texts takes about 100 MB of memory for a million."""
 
 _SELECTIONS_KEPT = 16
 _TERM = re.compile(r'"([^"]+)"|(\S+)')
@@ -54,7 +60,12 @@ class Selection:
     ranges: tuple[tuple[str, float | None, float | None], ...] = ()
     seed: int | None = None
 
-    def where(self) -> tuple[str, list[Any]]:
+    @property
+    def terms(self) -> list[str]:
+        """The words, and the words in a row, of ``text``."""
+        return [phrase or word for phrase, word in _TERM.findall(self.text)]
+
+    def where(self, *, with_text: bool = True) -> tuple[str, list[Any]]:
         """The SQL condition, and its parameters; "" where everything is selected."""
         wanted: list[tuple[str, list[Any]]] = []
         if self.kinds:
@@ -70,8 +81,7 @@ class Selection:
                 for sign, bound in ((">=", least), ("<=", most))
                 if bound is not None
             ]
-        for phrase, word in _TERM.findall(self.text):
-            term = phrase or word
+        for term in self.terms if with_text else []:
             found = [f"{column} ILIKE ? ESCAPE '!'" for column in TEXTS]
             escaped = re.sub("([!%_])", r"!\1", term)
             values: list[Any] = [f"%{escaped}%"] * len(TEXTS)
@@ -94,12 +104,14 @@ class Catalogue:
     """The triplets of a dataset. Threads share it.
 
     Attributes:
-        connection: to the dataset, as schemas.views makes it; threads take a cursor each.
+        out, manifest: the dataset.
+        connection: to it, as schemas.views makes it; threads take a cursor each.
         rows: number of triplets.
     """
 
     def __init__(self, out: str, manifest: Manifest) -> None:
         """Raises ManifestError: the dataset cannot be read."""
+        self.out = out
         self.manifest = manifest
         self.connection = connect(out, manifest)
         self._paths = paths_of(out, manifest, "triplets")
@@ -108,6 +120,13 @@ class Catalogue:
         self.rows = int(self._starts[-1])
         self._kept: OrderedDict[Selection, _Kept] = OrderedDict()
         self._lock = threading.Lock()
+        self._texts: Texts | None = None
+
+    def index_texts(self) -> None:
+        """Make the index of texts, with which searches are quick; of very many triplets none is made."""
+        if self._paths and self.rows <= MOST_INDEXED:
+            with contextlib.suppress(duckdb.Error):  # the page is closed meanwhile, or memory is short
+                self._texts = Texts(self.cursor(), reading(self._paths), TEXTS)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         return self.connection.cursor()
@@ -164,13 +183,19 @@ class Catalogue:
             return kept.positions
 
     def _look_up(self, selection: Selection) -> Positions:
-        where, values = selection.where()
+        texts = self._texts
+        if any(map(_BEGINS_ID.fullmatch, selection.terms)):
+            texts = None  # which does not know the ids
+        where, values = selection.where(with_text=texts is None)
         if not where or not self._paths:
             positions = np.arange(self.rows)
         else:
             sql = f"SELECT file_index, file_row_number FROM {reading(self._paths)} WHERE {where}"
             found = self.cursor().execute(sql, values).fetchnumpy()
             positions = np.sort(self._starts[found["file_index"].astype(np.int64)] + found["file_row_number"])
+        if texts is not None:
+            for term in selection.terms:
+                positions = positions[texts.rows_with(term)[positions]]
         if selection.seed is not None:
             positions = np.random.default_rng(abs(selection.seed)).permutation(positions)
         return positions
