@@ -5,7 +5,7 @@
 
 BASE_PYTHON ?= python3
 PYTHON := .venv/bin/python
-BENCHMARKS := mining captions parser browse
+BENCHMARKS := mining captions parser browse parsing
 WORKERS ?= 2
 PYTEST_ARGS ?=
 

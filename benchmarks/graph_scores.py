@@ -1,18 +1,24 @@
 """How right the facts of a parser are, against graphs written by people."""
 
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-import numpy as np
 import spacy
 
 from parsers import SceneGraph
 from parsers.notation import read_facts
 from parsers.spacy_rules import MODELS
-from parsers.training.calibrate import expected_calibration_error, precision_of_surest_relations
+from parsers.training.calibrate import (
+    Judged,
+    agrees,
+    expected_calibration_error,
+    precision_of_surest_relations,
+    relates,
+)
+from parsers.training.data import Readings
 
 Fact = tuple[str, ...]
 Lemma = Callable[[str], str]
@@ -85,105 +91,81 @@ def noun_lemma() -> tuple[Lemma, str]:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A fact of a parser: how sure it was, and whether the labels agree."""
-
-    kind: str
-    confidence: float | None
-    strict: bool
-    lenient: bool
-
-
-@dataclass(frozen=True)
 class Scores:
-    """Facts against labels.
+    """Facts of a parser against people's.
 
     Attributes:
-        strict: precision and recall of facts that are equal word for word, things in the singular.
-        lenient: the same of facts that agree in substance; see ``agrees``.
-        silent: share of the captions with a labelled relation or attribute for which the parser has neither.
-        judged: every relation and attribute of the parser.
+        precision: share of the stated facts that are right.
+        recall: share of people's facts that are stated.
+        silent: share of the captions for which people have a relation or attribute and the parser has neither.
+        judged: kind, confidence and truth of every relation and attribute that has a confidence.
     """
 
-    strict: tuple[float, float]
-    lenient: tuple[float, float]
+    precision: float
+    recall: float
     silent: float
     judged: list[Judged]
 
-    def calibration_error(self, *, lenient: bool) -> float | None:
+    def calibration_error(self) -> float | None:
         """Expected calibration error; None where the parser gives no confidence."""
-        sure = self._sure(lenient=lenient)
-        return expected_calibration_error(sure) if sure else None
+        return expected_calibration_error(self.judged) if self.judged else None
 
-    def precision_of_surest_relations(self, *, lenient: bool) -> float | None:
+    def precision_of_surest_relations(self) -> float | None:
         """Precision of the more confident half of the relations; None where the parser gives no confidence."""
-        sure = self._sure(lenient=lenient)
-        return precision_of_surest_relations(sure) if sure else None
-
-    def _sure(self, *, lenient: bool) -> list[tuple[str, float, bool]]:
-        return [
-            (fact.kind, fact.confidence, fact.lenient if lenient else fact.strict)
-            for fact in self.judged
-            if fact.confidence is not None
-        ]
+        return precision_of_surest_relations(self.judged) if self.judged else None
 
 
-def score(graphs: Sequence[SceneGraph], labels: Sequence[str], lemma: Lemma) -> Scores:
-    """Facts of graphs against labels in FACTUAL's notation, with all things in the singular."""
+def score_by_readings(graphs: Sequence[SceneGraph], readings: Sequence[Readings], lemma: Lemma) -> Scores:
+    """Facts of graphs against all readings, compared with things in the singular and hyphens as spaces.
+
+    A lone thing is right where any reading names it.
+    """
+    right = stated = satisfied = wanted = stating = silent = 0
     judged: list[Judged] = []
-    counts = np.zeros(6)
-    stating = silent = 0
+
+    def plain(fact: Fact) -> Fact:
+        return _singular(tuple(" ".join(part.replace("-", " ").split()) for part in fact), lemma)
+
+    for graph, read in zip(graphs, readings, strict=True):
+        required = [{plain(fact) for fact in facts} for facts in read.required]
+        allowed = {plain(fact) for fact in read.acceptable}.union(*required)
+        names = {name for fact in allowed for name in ((fact[0], fact[2]) if relates(fact) else (fact[0],))}
+        ours = {plain(fact) for fact in read_facts(graph.to_factual())}
+        right += sum(fact in allowed or (len(fact) == 1 and fact[0] in names) for fact in ours)
+        stated += len(ours)
+        satisfied += sum(not facts.isdisjoint(ours) for facts in required)
+        wanted += len(required)
+        states = any(all(len(fact) == 3 for fact in facts) for facts in required)  # to name a thing is not enough
+        stating += states
+        silent += states and not any(len(fact) == 3 for fact in ours)
+        judged += [(_kind(fact), sure, plain(fact) in allowed) for fact, sure in _sure(graph)]
+    return Scores(right / max(stated, 1), satisfied / max(wanted, 1), silent / max(stating, 1), judged)
+
+
+def score(graphs: Sequence[SceneGraph], labels: Sequence[str], lemma: Lemma, *, lenient: bool = False) -> Scores:
+    """Facts of graphs against one reading a caption, in FACTUAL's notation, with things in the singular.
+
+    Args:
+        lenient: facts count that agree in substance (``agrees``), not only those that are equal.
+    """
+    right = stated = recalled = labelled = stating = silent = 0
+    judged: list[Judged] = []
+
+    def found(fact: Fact, facts: set[Fact]) -> bool:
+        return agrees(fact, facts) if lenient else fact in facts
+
     for graph, label in zip(graphs, labels, strict=True):
         gold = {_singular(fact, lemma) for fact in read_facts(label)}
         ours = {_singular(fact, lemma) for fact in read_facts(graph.to_factual())}
-        close = {fact: agrees(fact, gold) for fact in ours}
-        counts += [len(ours), len(gold), len(ours & gold), len(gold & ours), sum(close.values()),
-                   sum(agrees(fact, ours) for fact in gold)]  # fmt: skip
-        stated = any(len(fact) == 3 for fact in gold)
-        stating += stated
-        silent += stated and not any(len(fact) == 3 for fact in ours)
-        for fact, confidence in _sure(graph):
-            fact = _singular(fact, lemma)
-            kind = "attribute" if fact[1] == "is" else "relation"
-            judged.append(Judged(kind, confidence, fact in gold, close.get(fact, False)))
-    found, labelled, right, recalled, closely, closely_recalled = counts
-    return Scores(
-        strict=(right / max(found, 1), recalled / max(labelled, 1)),
-        lenient=(closely / max(found, 1), closely_recalled / max(labelled, 1)),
-        silent=silent / max(stating, 1),
-        judged=judged,
-    )
-
-
-def agrees(fact: Fact, facts: Iterable[Fact]) -> bool:
-    """Whether facts say in substance what a fact says: labels give one reading of a caption where several are right.
-
-    Things are compared by the last word of their names. A relation agrees with any relation of the two things, whatever
-    its predicate and direction. An attribute agrees with one of the same thing with which it shares a word, and with a
-    name of the thing that has the word in it ("brick building"). A thing alone agrees with any fact that names it.
-    """
-    facts = list(facts)
-    if fact in facts:
-        return True
-    names = {name for other in facts for name in ((other[0], other[-1]) if _relates(other) else (other[0],))}
-    if len(fact) == 1:
-        return any(_last(fact[0]) == _last(name) for name in names)
-    if _relates(fact):
-        pair = {_last(fact[0]), _last(fact[2])}
-        return any(_relates(other) and {_last(other[0]), _last(other[2])} == pair for other in facts)
-    words = set(fact[2].replace("-", " ").split())
-    said = [other for other in facts if len(other) == 3 and not _relates(other) and _last(other[0]) == _last(fact[0])]
-    if any(words & set(other[2].replace("-", " ").split()) for other in said):
-        return True
-    return any(_last(name) == _last(fact[0]) and words & set(name.split()[:-1]) for name in names)
-
-
-def _relates(fact: Fact) -> bool:
-    return len(fact) == 3 and fact[1] != "is"
-
-
-def _last(name: str) -> str:
-    return name.rpartition(" ")[2]
+        right += sum(found(fact, gold) for fact in ours)
+        stated += len(ours)
+        recalled += sum(found(fact, ours) for fact in gold)
+        labelled += len(gold)
+        states = any(len(fact) == 3 for fact in gold)
+        stating += states
+        silent += states and not any(len(fact) == 3 for fact in ours)
+        judged += [(_kind(fact), sure, found(_singular(fact, lemma), gold)) for fact, sure in _sure(graph)]
+    return Scores(right / max(stated, 1), recalled / max(labelled, 1), silent / max(stating, 1), judged)
 
 
 def _singular(fact: Fact, lemma: Lemma) -> Fact:
@@ -192,14 +174,18 @@ def _singular(fact: Fact, lemma: Lemma) -> Fact:
     )
 
 
-def _sure(graph: SceneGraph) -> Iterable[tuple[Fact, float | None]]:
+def _kind(fact: Fact) -> str:
+    return "relation" if relates(fact) else "attribute"
+
+
+def _sure(graph: SceneGraph) -> Iterator[tuple[Fact, float]]:
+    """Every relation and attribute that has a confidence, with it."""
     heads = [entity.head for entity in graph.entities]
     for relation in graph.relations:
-        yield (heads[relation.subject], relation.predicate, heads[relation.object]), relation.confidence
+        if relation.confidence is not None:
+            yield (heads[relation.subject], relation.predicate, heads[relation.object]), relation.confidence
     for entity in graph.entities:
-        for value, confidence in zip(
-            entity.attributes, entity.confidences or [None] * len(entity.attributes), strict=True
-        ):
+        for value, confidence in zip(entity.attributes, entity.confidences or (), strict=False):
             yield (entity.head, "is", value), confidence
-        if entity.quantity is not None:
+        if entity.quantity is not None and entity.quantity_confidence is not None:
             yield (entity.head, "is", entity.quantity), entity.quantity_confidence

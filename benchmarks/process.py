@@ -13,9 +13,16 @@ from pipeline.demo import write_captions
 
 @dataclass(frozen=True)
 class Measured:
-    """Wall-clock seconds of a finished command, and the peak resident memory of its largest process in GiB."""
+    """A finished command.
+
+    Attributes:
+        seconds: wall-clock.
+        cpu_seconds: of all its processes together.
+        gibibytes: peak resident memory of its largest process.
+    """
 
     seconds: float
+    cpu_seconds: float
     gibibytes: float
 
 
@@ -33,7 +40,7 @@ def measure(command: Sequence[str]) -> Measured:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{printed}")
-    return Measured(time.monotonic() - began, usage.ru_maxrss / 2**20)
+    return Measured(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20)
 
 
 def facetmine(*arguments: str) -> list[str]:

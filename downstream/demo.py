@@ -102,7 +102,7 @@ def run(
         f"\n{results}/page.html shows questions and answers. Try next:\n"
         f"  facetmine inspect {mined}\n"
         f"  facetmine train {mined} --output {output}/relations --kinds relation\n"
-        "  facetmine demo --captions --output out/captions      # triplets of 5,920 web captions",
+        "  facetmine demo --captions --output out/captions      # triplets of 7,899 web captions",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
     return 0

@@ -20,7 +20,8 @@ def readable_text(caption: object) -> str:
     - Line ends, control characters, runs of white space become single spaces; HTML entities are decoded; tags, emoji,
       web addresses, e-mail addresses and @names go; typographic quotes and dashes become plain ones.
     - File names ("IMG_1234.jpg a dog"), agencies and their boilerplate ("stock photo of", "royalty-free",
-      "image may contain :", "click to enlarge", "photo by NAME", "© NAME") go.
+      "image may contain :", "click to enlarge", "photo by NAME", "© NAME") go, and at the ends a film's definition
+      ("4k", "full hd").
     - Hashtags go where they stand together, at the end or before an article; one inside a sentence loses its sign only,
       as do the lone "#" that Conceptual Captions has for numbers.
     - Captions mostly in capitals become lower-case.
@@ -52,6 +53,8 @@ def _clean(text: str) -> str:
         words = _WORD.findall(text.lower())
     if _MARK.search(text):
         text = _without_marks(text)
+    if _DEFINITIONS.search(words[0] + " " + words[-1] if words else ""):
+        text = _DEFINITION.sub(" ", text)
     text = _cut(" ".join(text.split()).strip(_DEBRIS).lstrip(_DEBRIS_IN_FRONT), MAX_CHARACTERS)
     if not words or is_foreign(text, words):
         return ""
@@ -134,6 +137,10 @@ def _without_marks(text: str) -> str:
         text = _COPYRIGHT.sub(" ", text)
     return _EMPTY_BRACKETS.sub(" ", text)
 
+
+_DEFINITIONS = re.compile(r"\b(?:k|u?hd|full)\b")
+"""First or last word, digits left out, of a caption that may name a film's definition there."""
+_DEFINITION = re.compile(r"^\W*(?:full )?(?:4k|u?hd)\b(?! of)|[\s,]+(?:in )?(?:4k|u?hd)\W*$", re.IGNORECASE)
 
 # --- boilerplate --------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,13 @@ SHORT_CAPTION = 8
 SECOND_CHANCE_FROM = 0.25
 """Probability from which a caption that would state nothing states a fact after all."""
 
+LIKELY_HEADS = 0.5
+"""Probability that a word belongs to some word from which the likeliest is taken, be it less likely than none."""
+LEAST_LIKELY_HEAD = 0.15
+"""Probability from which that one is taken."""
+_NEGLIGIBLE = 5.0
+"""Distance of logits from which a statement is too unlikely to be counted."""
+
 _MOST_DISTANCE = 16
 _ROWS = 16
 _SMALL_PRODUCT = 1_000_000
@@ -289,7 +296,8 @@ class Network:
         diagonal = first == second
         logits[~diagonal, THING] = -np.inf
         logits[diagonal, NONE + 1 : RELATION] = -np.inf
-        arcs = with_second_chance(logits, logits.argmax(-1), rows, len(labelled))
+        arcs = with_likely_heads(logits, logits.argmax(-1), second)
+        arcs = with_second_chance(logits, arcs, rows, len(labelled))
         (found,) = np.nonzero(arcs)
         kinds = arcs[found]
         scores = _softmax(logits[found])[np.arange(len(found)), kinds]
@@ -363,6 +371,31 @@ class Network:
         logits[np.arange(len(row)), head] = -np.inf
         logits[np.arange(len(row)), other] = -np.inf
         return logits
+
+
+def with_likely_heads(logits: np.ndarray, arcs: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The arcs of pairs, and for words that surely belong to some word, though it is doubtful to which, the likeliest.
+
+    Of "a girl talking on a phone in the city" the girl may be in the city, or the phone, or the talk: each reading is
+    less likely than none, all together are not.
+
+    Args:
+        logits: of the arcs of pairs, float32 [pairs, arcs].
+        arcs: the best arc of each pair.
+        others: the second token of each pair, numbered over all captions.
+    """
+    owned = np.bincount(others, (arcs != NONE) & (arcs != THING), others.max(initial=0) + 1) > 0
+    best = np.maximum(logits[:, ATTRIBUTE], logits[:, RELATION])
+    (doubtful,) = np.nonzero(~owned[others] & (best > logits[:, NONE] - _NEGLIGIBLE))
+    words = others[doubtful]
+    statements = _softmax(logits[doubtful])[:, [ATTRIBUTE, RELATION]]
+    likely = statements.sum(-1)
+    together = np.bincount(words, likely, len(owned))
+    order = np.lexsort((likely, words))  # the last pair of each word is its likeliest
+    last = order[np.append(words[order][1:] != words[order][:-1], True)[: len(order)]]
+    chosen = last[(together[words[last]] > LIKELY_HEADS) & (likely[last] > LEAST_LIKELY_HEAD)]
+    arcs[doubtful[chosen]] = np.where(statements[chosen].argmax(-1), RELATION, ATTRIBUTE)
+    return arcs
 
 
 def with_second_chance(logits: np.ndarray, arcs: np.ndarray, rows: np.ndarray, captions: int) -> np.ndarray:

@@ -29,6 +29,7 @@ COPIED = "copied"
 
 _NUMBERS = NUMBERS | GROUP_QUANTITIES
 _DETERMINERS = frozenset("a an the this that these those his her its their my your our some".split())
+_ARTICLES = frozenset(["a", "an"])
 _INSIDE_NAMES = frozenset("and , - & '".split())
 
 
@@ -80,10 +81,19 @@ class Words:
         return learned.get(attribute, attribute)
 
     def predicate(self, tokens: Sequence[str]) -> str:
-        learned, verb = self._learned["predicate"], self._lemmatizer.verb
-        words = [learned.get(token) or verb(token) for token in tokens]
+        learned = self._learned["predicate"]
+        words = [learned.get(t) or w for t, w in zip(tokens, infinitives(tokens, self._lemmatizer), strict=True)]
         # A network unsure which of two equal prepositions it means copies both.
-        return " ".join([word for word, _ in itertools.groupby(words)])
+        words = [word for word, _ in itertools.groupby(words)]
+        for start in range(len(words) - 1):
+            if whole := learned.get(" ".join(words[start:])):
+                return " ".join((*words[:start], whole))
+        return " ".join(words)
+
+
+def infinitives(tokens: Sequence[str], lemmatizer: Lemmatizer) -> list[str]:
+    """A predicate's words, its verb in the infinitive; the "left" of "to the left of" is none."""
+    return [t if t == "left" and place else lemmatizer.verb(t) for place, t in enumerate(tokens)]
 
 
 def decode(
@@ -131,6 +141,8 @@ def decode(
         if arc == THING:
             things.add(head)
         elif arc == ATTRIBUTE:
+            if tokens[other] in _NUMBERS and not _ARTICLES.isdisjoint(tokens[other + 1 : head]):
+                continue  # of "two men and a dog" the dog is not two
             attributes.setdefault(head, []).append(other)
             things.add(head)
         elif predicate := _predicate(pairs, pair, tokens, words, negated):

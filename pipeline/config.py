@@ -91,7 +91,7 @@ class MiningConfig:
     split: float = 0.0
     visible_only: bool = True
     min_concreteness: float = 3.5
-    min_confidence: float = 0.65
+    min_confidence: float = 0.88
     min_visual_strength: float = 2.2
     max_ambiguity: float = 1.45
     max_prior: float = 0.9

@@ -198,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     toys = demo.add_argument_group("demo")
     toys.add_argument(
         "--captions", action="store_true",
-        help="all stages on 5,920 web captions that ship with facetmine instead, without pictures and torch; "
+        help="all stages on 7,899 web captions that ship with facetmine instead, without pictures and torch; "
         "the options of parsing, mining and the engine go with it",
     )  # fmt: skip
     toys.add_argument(

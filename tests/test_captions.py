@@ -28,6 +28,9 @@ CLEANED = {
     },
     "boilerplate": {
         "stock photo of a red car": "a red car",
+        "4k dogs play under sun": "dogs play under sun",
+        "full hd beach hut , in 4K": "beach hut",
+        "a full moon": "a full moon",
         "Stock photo: a red car": "a red car",
         "a free stock photo of a red car": "a red car",
         "a cat on a sofa , royalty-free image": "a cat on a sofa",

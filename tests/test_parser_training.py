@@ -1,5 +1,8 @@
 """How people's graphs become labelled pairs, and what of them comes back. The networks need torch and are not here."""
 
+import random
+
+import numpy as np
 import pytest
 
 from parsers.encoding import Words, decode
@@ -7,7 +10,9 @@ from parsers.lemmas import Lemmatizer
 from parsers.notation import read_facts
 from parsers.tokens import tokenize
 from parsers.training.align import Aligner
+from parsers.training.altered import Alterer
 from parsers.training.calibrate import expected_calibration_error, precision_of_surest_relations
+from parsers.training.data import Example
 
 ROUND_TRIPS = {
     "a red car parked on the street": "( car , park on , street ) , ( car , is , red )",
@@ -42,6 +47,40 @@ def test_words_are_learned_only_where_annotators_agree() -> None:
     assert aligner.learned_words([(tokens, joined)] * 8 + [(tokens, apart)])["name"] == {"cell phone": "cellphone"}
     assert aligner.learned_words([(tokens, joined)] * 5)["name"] == {}
     assert aligner.learned_words([(tokens, joined)] * 8 + [(tokens, apart)] * 8)["name"] == {}
+
+
+def test_the_words_of_this_project_are_kept() -> None:
+    aligner = Aligner(Lemmatizer())
+    tokens, _ = tokenize("a tall guy at the top of a hill")
+    theirs = read_facts("( person , is , tall ) , ( person , on top of , hill )")
+    ours = read_facts("( guy , is , tall ) , ( guy , at the top of , hill )")
+    aligner.learn([(tokens, theirs)] * 8)
+    learned = aligner.learned_words([(tokens, theirs)] * 8)
+    assert learned["name"] == {"guy": "person"}
+    assert learned["predicate"]["at top of"] == "on top of"
+    kept = aligner.learned_words([(tokens, theirs)] * 20, [(tokens, ours)] * 2)
+    assert kept["name"] == {}
+    assert kept["predicate"]["at top of"] == "on top of"  # "at the top of" is another predicate
+
+
+def test_words_are_exchanged_for_words_of_the_same_use() -> None:
+    captions = {
+        "a man riding a horse": "( man , ride , horse )",
+        "a boy walking a dog": "( boy , walk , dog )",
+        "two dogs on red sand": "( dog , on , sand ) , ( sand , is , red ) , ( dog , is , 2 )",
+    }
+    lemmatizer = Lemmatizer()
+    aligner = Aligner(lemmatizer)
+    rows = [(tokenize(caption)[0], read_facts(graph)) for caption, graph in captions.items()] * 3
+    aligner.learn(rows)
+    examples = [Example(tokens, aligner.pairs(tokens, facts), facts) for tokens, facts in rows]
+    things = ["man", "horse", "boy", "dog", "sand"]
+    vectors = {word: np.random.default_rng(n).random(8) for n, word in enumerate([*things, "riding", "walking", "red"])}
+    alter = Alterer(examples, vectors, random.Random(0))
+    made = [alter(examples[0]) for _ in range(200)]
+    assert {tokens[1] for tokens in made} == {tokens[4] for tokens in made} == set(things)  # "dogs" is of another form
+    assert {tokens[2] for tokens in made} == {"riding", "walking"}
+    assert all((tokens[0], tokens[3]) == ("a", "a") for tokens in made)
 
 
 def test_what_is_said_in_other_words_is_copied_as_far_as_it_goes() -> None:

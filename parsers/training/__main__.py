@@ -4,10 +4,11 @@
 
 ``--factual`` has FACTUAL's ``train.csv`` (Li et al., ACL 2023 Findings); this project's own labels are in
 ``parsers/data/web``. The captions are Conceptual Captions' ``caption<TAB>url`` or Flickr8k's ``*.token.txt``; those
-with labels are left out. Steps: align people's graphs to tokens; train the student on them; let it, earlier students
-(``--earlier``) and a tuned MiniLM (``--teacher-epochs``) read all captions together; train the student on what they
-say (Furlanello et al., ICML 2018, with more than one teacher); fit its confidences on captions that no step has seen.
-No dev set is learned from: ``python -m benchmarks.parser`` measures on them.
+with labels are left out. Steps: align people's graphs to tokens; train the student on them, or begin with an earlier
+one (``--start``); let it, earlier students (``--earlier``) and a tuned MiniLM (``--teacher-epochs``) read together all
+captions, and people's captions with words exchanged (``parsers.training.altered``); train the student on what they say
+(Furlanello et al., ICML 2018, with more than one teacher); fit its confidences (``parsers.training.calibrate``).
+The networks learn from no dev set: ``python -m benchmarks.parser`` measures on them.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, by torch: on a busy machine spinning threads starve
 
+import numpy as np
 import torch
 
 from parsers.compact import CompactParser
@@ -30,13 +32,12 @@ from parsers.features import WORD_VECTOR
 from parsers.lemmas import Lemmatizer
 from parsers.tokens import tokenize
 from parsers.training import artefact, calibrate, loop, student, teacher
-from parsers.training.align import Aligner, idle_words
-from parsers.training.data import Example, Fact, read_captions, read_factual, read_web, usable
+from parsers.training.align import Aligner, Row, idle_words
+from parsers.training.altered import Alterer
+from parsers.training.data import Example, read_captions, read_factual, read_readings, read_web, usable
 from parsers.training.network import Student
 
 WEB = Path(__file__).parents[1] / "data" / "web"
-
-Row = tuple[list[str], list[Fact]]
 
 
 @dataclass(frozen=True)
@@ -46,30 +47,34 @@ class Config:
     Attributes:
         teacher_layers: of MiniLM's six.
         teacher_epochs: of MiniLM on people's labels; none where it is to be no teacher.
-        student_epochs: of the student on people's labels alone.
+        student_epochs: of the student on people's labels alone; none where it begins with an earlier one's weights.
         taught_epochs: of the student after those, with what the teachers say of all captions.
         web_repeats: times that the project's own labels are seen in an epoch.
         web_weight: how much one of them counts each time, where one of FACTUAL's counts 1.
         silver_captions: unlabelled captions that the teachers label, at most; those of the first file come first.
         silver_weight: how much one of them counts.
         trust: the teachers' share in what the student learns of captions with people's labels.
-        held_factual: captions of FACTUAL's train set kept out of training to fit confidences.
-        held_web: likewise of the web labels.
+        altered_factual: times that each of FACTUAL's captions is read by the teachers with words exchanged.
+        altered_web: likewise of the project's own.
+        altered_weight: how much one of them counts.
+        held_factual: captions of FACTUAL's train set kept out of training; confidences are fitted on them and web dev.
         threads: of MiniLM's training; the student's matrices are too small for more than one.
     """
 
     seed: int = 0
-    teacher_layers: int = 3
+    teacher_layers: int = 6
     teacher_epochs: int = 4
     student_epochs: int = 6
-    taught_epochs: int = 5
+    taught_epochs: int = 4
     web_repeats: int = 2
     web_weight: float = 1.5
-    silver_captions: int = 16_000
+    silver_captions: int = 5_000
     silver_weight: float = 0.7
     trust: float = 0.5
+    altered_factual: float = 0.5
+    altered_web: float = 1.0
+    altered_weight: float = 0.5
     held_factual: int = 800
-    held_web: int = 300
     threads: int = 1
 
 
@@ -78,45 +83,58 @@ def main() -> None:
     parser.add_argument("--factual", type=Path, required=True, help="folder with FACTUAL's train.csv")
     parser.add_argument("--captions", type=Path, nargs="+", required=True, help="captions without labels")
     parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="artefacts of earlier students that teach")
+    parser.add_argument(
+        "--start", type=Path, help="artefact of the student to begin with, in place of --student-epochs"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the artefact")
     for name, default in asdict(Config()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     given = vars(parser.parse_args())
     config = Config(**{name: given[name] for name in asdict(Config())})
-    train_artefact(given["factual"], given["captions"], given["earlier"], given["out"], config)
+    train_artefact(given["factual"], given["captions"], given["earlier"], given["start"], given["out"], config)
 
 
-def train_artefact(factual: Path, captions: Sequence[Path], earlier: Sequence[Path], out: Path, config: Config) -> None:
+def train_artefact(
+    factual: Path, captions: Sequence[Path], earlier: Sequence[Path], start: Path | None, out: Path, config: Config
+) -> None:
     """Everything from files to the artefact in ``out``."""
     torch.set_num_threads(1)
     lemmatizer = Lemmatizer()
-    factual_rows, web_rows = read_factual(factual / "train.csv"), read_web(WEB / "train.tsv")
-    unlabelled = _unlabelled(captions, {*_texts(web_rows), *_texts(read_web(WEB / "dev.tsv"))}, config)
+    factual_rows, web_rows, web_dev = (
+        read_factual(factual / "train.csv"),
+        *map(read_web, (WEB / "train.tsv", WEB / "dev.tsv")),
+    )
+    unlabelled = _unlabelled(captions, {*_texts(web_rows), *_texts(web_dev)}, config)
 
     aligner = Aligner(lemmatizer)
     labels = aligner.learn(factual_rows)
-    learned_words = aligner.learned_words(factual_rows + web_rows)
+    learned_words = aligner.learned_words(factual_rows, web_rows)
     factual_rows, held_factual = _split(factual_rows, config.held_factual, config.seed)
-    web_rows, held_web = _split(web_rows, config.held_web, config.seed)
     by_hand = _examples(aligner, factual_rows), _examples(aligner, web_rows, config.web_weight)
     labelled = by_hand[0] + by_hand[1] * config.web_repeats
     silver = [Example(tokens, Pairs(), [], config.silver_weight) for tokens in unlabelled]
 
-    words = _words_with_vectors([*_tokens(factual_rows), *_tokens(web_rows), *unlabelled])
-    vectors = teacher.word_vectors(words, WORD_VECTOR)
-    vocabulary, counts = student.vocabulary(labelled + silver)
     torch.manual_seed(config.seed)
+    vocabulary, counts = student.vocabulary(labelled + silver)
     network = Student(len(vocabulary) + 1, len(labels))
-    inputs = student.Inputs(vocabulary, counts, dict(zip(words, vectors, strict=True)), random.Random(config.seed))
-    student.fit(network, inputs, labelled, labels, epochs=config.student_epochs, seed=config.seed)
+    if start:
+        words, vectors = student.begin(network, start, vocabulary, labels)
+    else:
+        words = _words_with_vectors([*_tokens(factual_rows), *_tokens(web_rows), *unlabelled])
+        vectors = teacher.word_vectors(words, WORD_VECTOR)
+    vector_of = dict(zip(words, vectors, strict=True))
+    inputs = student.Inputs(vocabulary, counts, vector_of, random.Random(config.seed))
+    if not start:
+        student.fit(network, inputs, labelled, labels, epochs=config.student_epochs, seed=config.seed)
 
-    readers = [student.reader(network, inputs, labels), *map(student.earlier, earlier)]
+    readers = [*([] if start else [student.reader(network, inputs, labels)]), *map(student.earlier, earlier)]
     if config.teacher_epochs:
         torch.set_num_threads(config.threads)
         tuned = teacher.build(len(labels), config.teacher_layers)
         teacher.tune(tuned, labelled, labels, epochs=config.teacher_epochs, seed=config.seed)
         readers.append(teacher.reader(tuned, labels))
         torch.set_num_threads(1)
+    silver += _altered(by_hand, vector_of, config)
     read = [loop.read(readers, examples, labels, trust=config.trust) for examples in by_hand]
     taught = read[0] + read[1] * config.web_repeats + loop.read(readers, silver, labels)
     torch.manual_seed(config.seed)
@@ -132,10 +150,26 @@ def train_artefact(factual: Path, captions: Sequence[Path], earlier: Sequence[Pa
         "learned_words": learned_words,
         "calibration": calibrate.IDENTITY,
     }
-    about = {"config": json.dumps(asdict(config)), "earlier": " ".join(map(artefact.checksum, earlier))}
+    about = {
+        "config": json.dumps(asdict(config)),
+        "start": artefact.checksum(start) if start else "",
+        "earlier": " ".join(map(artefact.checksum, earlier)),
+    }
     artefact.write(out, network, tables, vectors, about)
-    tables["calibration"] = calibrate.fit(CompactParser(out), held_factual + held_web, lemmatizer.noun)
+    true = [sorted(read.acceptable.union(*read.required)) for read in read_readings(WEB / "dev_readings.tsv")]
+    unseen = held_factual + list(zip(_tokens(web_dev), true, strict=True))
+    tables["calibration"] = calibrate.fit(CompactParser(out), unseen, lemmatizer.noun)
     artefact.write(out, network, tables, vectors, about)
+
+
+def _altered(by_hand: Sequence[Sequence[Example]], vectors: dict[str, np.ndarray], config: Config) -> list[Example]:
+    """People's captions with words exchanged, without labels."""
+    rng = random.Random(config.seed)
+    alter = Alterer([example for examples in by_hand for example in examples], vectors, rng)
+    chosen: list[Example] = []
+    for examples, times in zip(by_hand, (config.altered_factual, config.altered_web), strict=True):
+        chosen += [*examples] * int(times) + rng.sample([*examples], round(times % 1 * len(examples)))
+    return [Example(alter(example), Pairs(), [], config.altered_weight) for example in chosen]
 
 
 def _unlabelled(paths: Sequence[Path], labelled: set[str], config: Config) -> list[list[str]]:

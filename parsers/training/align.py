@@ -8,10 +8,10 @@ import difflib
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from parsers.encoding import ATTRIBUTE, COMPOUND, COPIED, PART, RELATION, THING, Pairs, predicate_order
+from parsers.encoding import ATTRIBUTE, COMPOUND, COPIED, PART, RELATION, THING, Pairs, infinitives, predicate_order
 from parsers.lemmas import Lemmatizer
 from parsers.lexicon import MULTI_WORD_HEADS, NUMBERS, PREPOSITIONS
 from parsers.training.data import Example, Fact
@@ -21,6 +21,8 @@ WHOLE_PREDICATES_FROM = 5
 LEARNED_WORDS_FROM = 6
 """Occurrences of a token in a role from which annotators' word for it is trusted against the rules' word."""
 LEARNED_WORDS_SHARE = 0.8
+KEPT_FROM = 2
+"""Occurrences of a token in this project's labels from which their word for it counts."""
 IDLE_FROM = 30
 """Occurrences from which a word is taken to be in no pair where it is in hardly any."""
 IDLE_SHARE = 0.004
@@ -30,6 +32,9 @@ _NUMBERS = NUMBERS | {"one": "1", "both": "2", "pair": "2", "couple": "2"}
 _UNMATCHED = frozenset("a an the . , of and is are 's ' to it this that there".split())
 _CHOICES = frozenset([("lying", "lay"), ("lies", "lay")])
 """Token and annotators' verb that are not one word but two habits, which the network tells by the caption."""
+
+Row = tuple[list[str], list[Fact]]
+"""A caption's tokens with its facts."""
 
 _Words = tuple[int | None, ...]
 """Token of each word of a phrase, None where no token matches."""
@@ -44,7 +49,7 @@ class Aligner:
         self._whole: frozenset[str] = frozenset()
         self._similarity = lru_cache(1 << 19)(self._word_similarity)
 
-    def learn(self, rows: Sequence[tuple[list[str], list[Fact]]]) -> list[str]:
+    def learn(self, rows: Sequence[Row]) -> list[str]:
         """Learns synonyms and whole predicates of the annotators.
 
         Returns:
@@ -75,23 +80,55 @@ class Aligner:
                 self._add_relation(pairs, tokens, fact)
         return pairs
 
-    def learned_words(self, rows: Iterable[tuple[list[str], list[Fact]]]) -> dict[str, dict[str, str]]:
+    def learned_words(self, rows: Sequence[Row], own: Sequence[Row] = ()) -> dict[str, dict[str, str]]:
         """Words that annotators consistently write for a token, by role and token, where the rules have another.
 
-        Of names also whole ones: "cellphone" for "cell phone".
+        Of names and predicates also whole ones: "cellphone" for "cell phone", "on top of" for "at top of".
+
+        Args:
+            rows: captions' tokens with their facts.
+            own: more of them, by the labels of this project: the names, attributes and whole predicates that they keep
+                are kept, whatever the others write ("guy", for which FACTUAL has "person").
         """
-        noun, verb = self._lemmatizer.noun, self._lemmatizer.verb
-        rule: dict[str, Callable[[str], str]] = {
-            "name": noun,
-            "attribute": lambda word: NUMBERS.get(word, word),
-            "predicate": verb,
+        everyone, ours = self._words_written([*rows, *own]), self._words_written(own)
+        learned: dict[str, dict[str, str]] = {}
+        for role, by_token in everyone.items():
+            learned[role] = {}
+            for token, words in by_token.items():
+                word, seen = words.most_common(1)[0]
+                kept = (role != "predicate" or " " in token) and _keeps(ours[role].get(token, Counter()), word)
+                trusted = seen >= LEARNED_WORDS_FROM and seen >= LEARNED_WORDS_SHARE * words.total()
+                if role == "predicate" and len(word.split()) < len(token.split()):
+                    continue  # not the same in other words, but less
+                if trusted and not kept and (token, word) not in _CHOICES and word != self._by_rule(role, token):
+                    learned[role][token] = word
+        return learned
+
+    def _by_rule(self, role: str, token: str) -> str:
+        if " " in token:
+            return token
+        if role == "attribute":
+            return NUMBERS.get(token, token)
+        return self._lemmatizer.noun(token) if role == "name" else self._lemmatizer.verb(token)
+
+    def _words_written(self, rows: Iterable[Row]) -> dict[str, defaultdict[str, Counter[str]]]:
+        """How often annotators write each word for a token, by role and token."""
+        noun = self._lemmatizer.noun
+        counts: dict[str, defaultdict[str, Counter[str]]] = {
+            role: defaultdict(Counter) for role in ("name", "attribute", "predicate")
         }
-        counts: dict[str, defaultdict[str, Counter[str]]] = {role: defaultdict(Counter) for role in rule}
 
         def count(role: str, tokens: Sequence[str], phrase: str, aligned: _Words) -> None:
             for position, word in zip(aligned, phrase.split(), strict=True):
                 if position is not None:
                     counts[role][tokens[position]][noun(word) if role == "name" else word] += 1
+
+        def count_predicate(here: Sequence[str], written: Sequence[str]) -> None:
+            """Counts a whole predicate and what of it stands behind its verb: "stand in middle of", "in middle of"."""
+            for start in range(len(here) - 1):
+                if here[:start] != written[:start]:
+                    break
+                counts["predicate"][" ".join(here[start:])][" ".join(written[start:])] += 1
 
         def count_whole(role: str, written: str, here: str) -> None:
             written, here = (" ".join([*words[:-1], noun(words[-1])]) for words in (written.split(), here.split()))
@@ -110,20 +147,17 @@ class Aligner:
                     count_whole("name", written[2], fact[2])
                     name, predicate, object_ = self._align_relation(tokens, fact)
                     count("predicate", tokens, fact[1], predicate)
+                    pair = (name[-1], object_[-1])
+                    copied = self._copied(tokens, fact[1], predicate, pair) or _nearly_copied(tokens, predicate, pair)
+                    in_order = predicate_order(tokens, copied, pair)
+                    count_predicate(infinitives([tokens[i] for i in in_order], self._lemmatizer), fact[1].split())
                     count("name", tokens, fact[2].split()[-1], object_[-1:])
                 else:
                     name = self._candidates(tokens, fact[0])[0]
                 count("name", tokens, fact[0].split()[-1], name[-1:])
-        learned: dict[str, dict[str, str]] = {role: {} for role in counts}
-        for role, by_token in counts.items():
-            for token, words in by_token.items():
-                word, seen = words.most_common(1)[0]
-                trusted = seen >= LEARNED_WORDS_FROM and seen >= LEARNED_WORDS_SHARE * words.total()
-                if trusted and word != (token if " " in token else rule[role](token)):
-                    learned[role][token] = word
-        return learned
+        return counts
 
-    def _learn_synonyms(self, rows: Sequence[tuple[list[str], list[Fact]]]) -> None:
+    def _learn_synonyms(self, rows: Sequence[Row]) -> None:
         together: Counter[tuple[str, str]] = Counter()
         unmatched: Counter[str] = Counter()
         for tokens, facts in rows:
@@ -239,9 +273,7 @@ class Aligner:
         if copied is None and fact[1] not in self._whole:
             if pair[0] == pair[1]:
                 return
-            # Said in other words: what of it the caption has is the nearest that can be learned.
-            found = {i for i in predicate if i is not None and i not in pair}
-            copied = tuple(sorted(found.union(_openers(tokens, found) - set(pair))))
+            copied = _nearly_copied(tokens, predicate, pair)
             if not copied:
                 return
         pairs.arcs[pair] = RELATION  # type: ignore[index]
@@ -262,6 +294,23 @@ class Aligner:
             if (tokens[i], word) in _CHOICES or not (self._same_word(tokens[i], word) or _spelt_alike(tokens[i], word)):
                 return None
         return tuple(sorted(found))
+
+
+def _nearly_copied(tokens: Sequence[str], predicate: _Words, pair: tuple[int | None, int | None]) -> tuple[int, ...]:
+    """What the caption has of a predicate that is said in other words: the nearest that can be learned."""
+    found = {i for i in predicate if i is not None and i not in pair}
+    return tuple(sorted(found.union(_openers(tokens, found) - set(pair))))
+
+
+def _keeps(written: Counter[str], word: str) -> bool:
+    """Whether annotators write another word often enough; a word joined or parted is the same."""
+    if written.total() < KEPT_FROM:
+        return False
+    return _joined(written.most_common(1)[0][0]) != _joined(word)
+
+
+def _joined(word: str) -> str:
+    return word.replace(" ", "").replace("-", "")
 
 
 def _openers(tokens: Sequence[str], found: Iterable[int]) -> set[int]:

@@ -1,6 +1,6 @@
 """From the network's own probabilities to the probability that a fact is true of its caption."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -22,16 +22,16 @@ IDENTITY: Steps = {
 """Leaves the network's probabilities as they are, to the third digit."""
 
 Judged = tuple[str, float, bool]
-"""Kind of a fact, its confidence, and whether people state it."""
+"""Kind of a fact, its confidence, and whether it is true."""
 
 
 def judge(graphs: Sequence[SceneGraph], gold: Sequence[Sequence[Fact]], noun: Callable[[str], str]) -> Iterator[Judged]:
-    """Every fact of the graphs that has a confidence, against people's facts."""
+    """Every fact of the graphs that has a confidence, and whether people's facts agree with it in substance."""
     for graph, facts in zip(graphs, gold, strict=True):
         truth = {_singular(fact, noun) for fact in facts}
 
         def stated(*fact: str, truth: set[Fact] = truth) -> bool:
-            return _singular(fact, noun) in truth
+            return agrees(_singular(fact, noun), truth)
 
         for relation in graph.relations:
             if relation.confidence is not None:
@@ -82,6 +82,38 @@ def _isotonic(scores: np.ndarray, truth: np.ndarray) -> dict[str, list[float]]:
         "from": [start for start, _, _ in steps],
         "confidence": [round((true + 1) / (facts + 2), 4) for _, facts, true in steps],
     }
+
+
+def agrees(fact: Fact, facts: Iterable[Fact]) -> bool:
+    """Whether facts say in substance what a fact says: labels give one reading of a caption where several are right.
+
+    Things are compared by the last word of their names. A relation agrees with any relation of the two things, whatever
+    its predicate and direction. An attribute agrees with one of the same thing with which it shares a word, and with a
+    name of the thing that has the word in it ("brick building"). A thing alone agrees with any fact that names it.
+    """
+    facts = list(facts)
+    if fact in facts:
+        return True
+    names = {name for other in facts for name in ((other[0], other[-1]) if relates(other) else (other[0],))}
+    if len(fact) == 1:
+        return any(_last(fact[0]) == _last(name) for name in names)
+    if relates(fact):
+        pair = {_last(fact[0]), _last(fact[2])}
+        return any(relates(other) and {_last(other[0]), _last(other[2])} == pair for other in facts)
+    words = set(fact[2].replace("-", " ").split())
+    said = [other for other in facts if len(other) == 3 and not relates(other) and _last(other[0]) == _last(fact[0])]
+    if any(words & set(other[2].replace("-", " ").split()) for other in said):
+        return True
+    return any(_last(name) == _last(fact[0]) and words & set(name.split()[:-1]) for name in names)
+
+
+def relates(fact: Fact) -> bool:
+    """Whether it is about two things."""
+    return len(fact) == 3 and fact[1] != "is"
+
+
+def _last(name: str) -> str:
+    return name.rpartition(" ")[2]
 
 
 def expected_calibration_error(judged: Sequence[Judged], bins: int = 10) -> float:

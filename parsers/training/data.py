@@ -55,6 +55,34 @@ def read_web(path: Path) -> list[tuple[list[str], list[Fact]]]:
         return [(tokenize(row["caption"])[0], read_facts(row["scene_graph"])) for row in rows]
 
 
+@dataclass(frozen=True)
+class Readings:
+    """Everything that may be said of a caption, all its readings together.
+
+    Attributes:
+        required: what has to be said, each as the facts that say it: one of them is enough.
+        acceptable: what may be said besides.
+    """
+
+    required: list[set[Fact]]
+    acceptable: set[Fact]
+
+
+def read_readings(path: Path) -> list[Readings]:
+    """Readings by row of the labels (see ``parsers/data/web/README.md``)."""
+    readings: dict[int, Readings] = {}
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            row, kind, alternatives = line.rstrip("\n").split("\t")
+            read = readings.setdefault(int(row), Readings([], set()))
+            facts = {fact for alternative in alternatives.split(" | ") for fact in read_facts(alternative)}
+            if kind == "required":
+                read.required.append(facts)
+            elif kind == "acceptable":
+                read.acceptable.update(facts)
+    return [readings[row] for row in range(len(readings))]
+
+
 def read_captions(path: Path) -> list[str]:
     """Captions without labels: Conceptual Captions' ``caption<TAB>url`` or Flickr8k's ``image#k<TAB>caption``."""
     column = 1 if path.name.endswith(".token.txt") else 0

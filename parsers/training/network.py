@@ -48,7 +48,9 @@ class Heads(nn.Module):
         summed = self.arc_head(encoded)[:, :, None] + self.arc_other(encoded)[:, None]
         summed = F.relu(summed + self.arc_distance(_distance(position[None], position[:, None])))
         product = self.arc_product_head(encoded)[:, :, None] * self.arc_product_other(encoded)[:, None]
-        return self.arc_out(torch.cat([self.dropout(summed), product], -1))
+        # What is dropped of a head is dropped of all its pairs: to draw for each pair took a sixth of the time.
+        summed = summed * self.dropout(torch.ones_like(summed[:, :, :1]))
+        return self.arc_out(torch.cat([summed, product], -1))
 
     def predicates(self, encoded: Tensor, caption: Tensor, head: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the predicates of relation pairs [pairs, predicates], and of copying each token [pairs, tokens]."""

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,16 +91,45 @@ def fit(
     )
 
 
+def begin(
+    student: Student, artefact: Path, vocabulary: dict[str, int], labels: Sequence[str]
+) -> tuple[list[str], np.ndarray]:
+    """Gives the student the weights of an earlier one; words and predicates that this one lacks keep their own.
+
+    Returns:
+        the words that have a pretrained vector, and the vectors, which the weights are used to.
+    """
+    before, tables, vectors = _load(artefact)
+    weights, old = student.state_dict(), before.state_dict()
+    words = [(vocabulary[word], row) for row, word in enumerate(tables["words"], 1) if word in vocabulary]
+    known = [(labels.index(label), row) for row, label in enumerate(tables["labels"]) if label in labels]
+    moved = {"word.weight": [(0, 0), *words], "heads.label_out.weight": known, "heads.label_out.bias": known}
+    for name, value in old.items():
+        if name in moved:
+            new_rows, old_rows = torch.tensor(moved[name]).T
+            weights[name][new_rows] = value[old_rows]
+        else:
+            weights[name] = value
+    student.load_state_dict(weights)
+    return tables["vectors"], vectors
+
+
 def earlier(artefact: Path) -> Reader:
     """The network of an artefact, as a teacher."""
+    student, tables, vectors = _load(artefact)
+    rows = {word: row for row, word in enumerate(tables["words"], 1)}
+    inputs = Inputs(rows, (), dict(zip(tables["vectors"], vectors, strict=True)), random.Random(0))
+    return reader(student, inputs, tables["labels"])
+
+
+def _load(artefact: Path) -> tuple[Student, dict[str, Any], np.ndarray]:
+    """An artefact's network, its tables and its words' vectors."""
     tables = json.loads((artefact / "vocabulary.json").read_text(encoding="utf-8"))
     weights = load_file(artefact / "weights.safetensors")
     vectors = weights.pop("word_vectors") * weights.pop("word_vector_scales").astype(np.float32)
     student = Student(len(tables["words"]) + 1, len(tables["labels"]))
     student.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in weights.items()})
-    rows = {word: row for row, word in enumerate(tables["words"], 1)}
-    inputs = Inputs(rows, (), dict(zip(tables["vectors"], vectors, strict=True)), random.Random(0))
-    return reader(student, inputs, tables["labels"])
+    return student, tables, vectors
 
 
 def reader(student: Student, inputs: Inputs, labels: Sequence[str]) -> Reader:
