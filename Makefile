@@ -10,7 +10,7 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench prism chromium
+.PHONY: help setup demo test lint bench docs prism chromium
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name told; do \
@@ -31,6 +31,9 @@ lint: .venv/.dev  ## ruff check, ruff format --check, mypy
 
 bench: .venv/.dev  ## the benchmarks, one after the other
 	set -e; for name in $(BENCHMARKS); do $(PYTHON) -m benchmarks.$$name; done
+
+docs: .venv/.dev  ## the documentation as a site in build/site, warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 
 prism: .venv/.core  ## Beam's Prism runner in .prism/bin, built once with Go
 	@.ci/build-prism "$$($(PYTHON) -c 'import importlib.metadata as m; print(m.version("apache-beam"))')" .prism/bin \
