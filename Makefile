@@ -56,7 +56,7 @@ $(PYTHON):
 	@touch $@
 
 .venv/.demo: pyproject.toml | .venv/.core
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[clip,train]'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch .venv/.core $@
 
 .venv/.dev: pyproject.toml | .venv/.core
