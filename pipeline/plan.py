@@ -318,10 +318,11 @@ def problems(
             "more and smaller files; gzip, COCO JSON and tar files cannot be split",
         ))  # fmt: skip
     overhead = plan.partitions**2 * sum(count * BYTES_PER_BATCH[name] for name, count in SHUFFLES.items())
-    if overhead > sum(plan.shuffle_bytes.values()) / 2:
+    fewer = max(LEAST_PARTS, plan.captions // CAPTIONS_PER_PART)
+    if overhead > sum(plan.shuffle_bytes.values()) / 2 and fewer < plan.partitions:
         found.append(Problem(
             f"{plan.partitions:,} parts make {sum(SHUFFLES.values()) * plan.partitions**2:,} batches, whose framing is "
-            "most of what is shuffled", f"--partitions {max(LEAST_PARTS, plan.captions // CAPTIONS_PER_PART)}",
+            "most of what is shuffled", f"--partitions {fewer}",
         ))  # fmt: skip
     return found
 
