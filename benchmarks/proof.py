@@ -1,7 +1,7 @@
 """Whether mined triplets beat CLIP by itself, and what of mining and training matters; on toy worlds.
 
     python -m benchmarks.proof                                  # the default recipe, three seeds
-    python -m benchmarks.proof --variants default noise filtered soft relation dropout --folder out/proof
+    python -m benchmarks.proof --variants default noise filtered hard relation dropout --folder out/proof
 
 A seed is a world of pictures to mine and learn from, another world to ask about, an order of training and a choice of
 galleries. Variants are trained on the same world of a seed, but for the captions that are wrong in two of them:
@@ -9,7 +9,7 @@ galleries. Variants are trained on the same world of a seed, but for the caption
 | variant | what is different |
 |---|---|
 | default | nothing |
-| soft | no hard negatives in the loss |
+| hard | a triplet's own distractors among its negatives |
 | relation | triplets of kind relation only |
 | dropout | the published dropout of 0.5 |
 | noise | 40% of the captions are of another scene |
@@ -51,14 +51,14 @@ WRONG = 0.4
 WRONG_LEFT = 0.06
 TRAINING: dict[str, list[str]] = {
     "default": [],
-    "soft": ["--no-hard-negatives"],
+    "hard": ["--hard-negatives"],
     "relation": ["--kinds", "relation"],
     "dropout": ["--dropout", "0.5"],
     "noise": [],
     "filtered": [],
 }
 """Options of `facetmine train` by variant."""
-COMPARED = [("default", "soft"), ("default", "relation"), ("default", "dropout"), ("filtered", "noise")]
+COMPARED = [("default", "hard"), ("default", "relation"), ("default", "dropout"), ("filtered", "noise")]
 _UNSEEN = 1000
 """What is added to a seed for the world that is asked about."""
 

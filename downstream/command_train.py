@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     recipe.add_argument("--temperature", type=float, default=0.01, metavar="T", help="of InfoNCE (default 1/100)")
     recipe.add_argument(
-        "--hard-negatives", action=argparse.BooleanOptionalAction, default=True,
-        help="put a triplet's own distractors among its negatives (default: do)",
+        "--hard-negatives", action=argparse.BooleanOptionalAction, default=False,
+        help="put a triplet's own distractors among its negatives (default: do not, which did better on toy worlds)",
     )  # fmt: skip
     recipe.add_argument(
         "--clip", type=float, default=1.0, metavar="NORM", help="largest gradient (default %(default)s)"

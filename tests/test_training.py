@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 import beam_runner
 from downstream.checkpoint import latest
 
-RECIPE = ("--epochs", 2, "--batch-size", 128, "--projection", 64, "--seed", 3)
+RECIPE = ("--epochs", 2, "--batch-size", 128, "--projection", 64, "--seed", 3, "--hard-negatives")
 
 
 @pytest.fixture(scope="module")
