@@ -242,10 +242,14 @@ class _Said:
 
 def _tells_axis_of_one_thing(said: _Said) -> np.ndarray:
     """Facts whose image has values on their axis of their subject only: there "color" can mean one thing's; bool."""
-    place = mix(said.image, said.axis).view(np.int64)
-    pairs = np.unique(np.stack([place, said.subject.view(np.int64)], axis=1), axis=0)[:, 0]
-    several = pairs[1:][pairs[1:] == pairs[:-1]]
-    return (said.axis != 0) & ~np.isin(place, several)
+    valued = np.flatnonzero(said.axis != 0)
+    place, subject = mix(said.image, said.axis)[valued], said.subject[valued]
+    order = np.lexsort((subject, place))
+    in_order, subjects = place[order], subject[order]
+    several = in_order[1:][(in_order[1:] == in_order[:-1]) & (subjects[1:] != subjects[:-1])]
+    plain = np.zeros(len(said.axis), bool)
+    plain[valued] = ~np.isin(place, several)
+    return plain
 
 
 def _kept(

@@ -1,7 +1,8 @@
 """A sample of the input, whole images of it, put through the real stages and measured.
 
-    with drawn(splits, share) as sample:
-        measured = [measure(work) for work in sample.works(...)]
+    sample = draw(splits, share, path)
+    half = part_of(sample, 0.5, other)
+    measured = measure(Work((f"sample={half.path}",), output, parser, config, partitions))
 
 Samples are nested: an image is in the smaller one when a hash of its key is below a smaller share, so all captions of
 an image are in or out together. Every run is measured in a process of its own, whose peak of memory is its own.
